@@ -1,0 +1,7 @@
+//! What is true. No `async`, no database, no clock, no randomness: everything here is decided from its arguments.
+
+pub mod access;
+pub mod agreement;
+pub mod document;
+pub mod ids;
+pub mod principal;

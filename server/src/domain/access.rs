@@ -1,0 +1,172 @@
+//! Who may do what with a document at one moment. `abilities` is the one function that guards routes, sockets and pages
+//! (design §6); its answer also goes to the client, which never guesses.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Europe::Copenhagen;
+pub use samspil_client_protocol::api::{Abilities, Party, ReadOnlyBecause};
+
+use super::{
+    document::{AgreementStatus, DocumentKind, Status},
+    ids::{DocumentId, OrgId, PersonId},
+    principal::{Principal, Role},
+};
+
+/// What decides who may do what with one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentAccess {
+    /// The document.
+    pub document: DocumentId,
+    /// Its kind.
+    pub kind: DocumentKind,
+    /// Where it is in its life.
+    pub status: Status,
+    /// For agreements: the unit and the parties.
+    pub agreement: Option<AgreementAccess>,
+    /// Sharing with named people.
+    pub grants: Vec<Grant>,
+}
+
+/// The agreement's part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreementAccess {
+    /// The unit.
+    pub unit: OrgId,
+    /// The nodes above the unit, nearest first.
+    pub above: Vec<OrgId>,
+    /// One party.
+    pub unit_leader: PersonId,
+    /// The other.
+    pub counterpart: PersonId,
+}
+
+/// A share of a document with one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// With whom.
+    pub person: PersonId,
+    /// Comment too, or only read.
+    pub kind: GrantKind,
+    /// Until when; `None` until it is taken away.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What a grant gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantKind {
+    /// Read.
+    Read,
+    /// Read and comment.
+    Comment,
+}
+
+/// The day it is in Denmark at this moment: placements and periods count in days there.
+#[must_use]
+pub fn danish_day(now: DateTime<Utc>) -> NaiveDate {
+    now.with_timezone(&Copenhagen).date_naive()
+}
+
+/// What this person may do with this document now. All false: for them the document does not exist.
+#[must_use]
+pub fn abilities(principal: &Principal, document: &DocumentAccess, now: DateTime<Utc>) -> Abilities {
+    let day = danish_day(now);
+    let party = document.agreement.as_ref().and_then(|agreement| party(principal, agreement, day));
+    let granted = document.grants.iter().find(|grant| grant.person == principal.person && grant.until.is_none_or(|until| now < until));
+    let comments =
+        party.is_some() || granted.is_some_and(|grant| grant.kind == GrantKind::Comment) || comments_by_place(principal, document, day);
+    let read = comments || granted.is_some() || reads_by_place(principal, document, day);
+    let writes = party.is_some() || writes_by_place(principal, document, day);
+    let closed = closed_because(document.status);
+    Abilities {
+        read,
+        comment: comments,
+        edit: read && writes && closed.is_none(),
+        read_only_because: if !read {
+            None
+        } else if let Some(reason) = closed {
+            Some(reason)
+        } else if writes {
+            None
+        } else {
+            Some(ReadOnlyBecause::NotAParty)
+        },
+        party,
+        history: party.is_some(),
+    }
+}
+
+/// On which side this person is a party, as one of the two, by appointment or as a substitute.
+fn party(principal: &Principal, agreement: &AgreementAccess, day: NaiveDate) -> Option<Party> {
+    let leads = |placement: &super::principal::Placement| {
+        placement.org == agreement.unit
+            && match placement.role {
+                Role::UnitLeader | Role::ActingUnitLeader => principal.person == agreement.unit_leader,
+                Role::SubstituteUnitLeader => true,
+                _ => false,
+            }
+    };
+    let counters = |placement: &super::principal::Placement| match placement.role {
+        Role::Director | Role::HeadOfDepartment => principal.person == agreement.counterpart && agreement.above.contains(&placement.org),
+        Role::SubstituteCounterpart => placement.org == agreement.unit,
+        _ => false,
+    };
+    if principal.standing_on(day).any(leads) {
+        Some(Party::UnitLeader)
+    } else if principal.standing_on(day).any(counters) {
+        Some(Party::Counterpart)
+    } else {
+        None
+    }
+}
+
+/// Directors and heads above, the unit's people and the secretariat comment on agreements that are not closed to them.
+fn comments_by_place(principal: &Principal, document: &DocumentAccess, day: NaiveDate) -> bool {
+    principal.standing_on(day).any(|placement| match (placement.role, &document.agreement) {
+        (Role::Secretariat, _) => true,
+        (Role::Director | Role::HeadOfDepartment, Some(agreement)) => agreement.above.contains(&placement.org),
+        (Role::UnitContributor, Some(agreement)) => placement.org == agreement.unit,
+        (Role::Executive, None) => true,
+        _ => false,
+    })
+}
+
+fn reads_by_place(principal: &Principal, document: &DocumentAccess, day: NaiveDate) -> bool {
+    match document.status {
+        // Everybody signed in reads adopted documents.
+        Status::Adopted | Status::Superseded => true,
+        Status::InPreparation => false,
+        Status::Agreement(status) => principal.standing_on(day).any(|placement| match placement.role {
+            Role::Executive => true,
+            Role::CouncilMember | Role::CommitteeChair | Role::RecordsOfficer | Role::Auditor => {
+                matches!(status, AgreementStatus::Signed | AgreementStatus::Closed | AgreementStatus::Superseded)
+            }
+            _ => false,
+        }),
+    }
+}
+
+/// Who writes in documents that are not agreements: the secretariat in the political ones, the executive board in its own.
+fn writes_by_place(principal: &Principal, document: &DocumentAccess, day: NaiveDate) -> bool {
+    match document.kind {
+        DocumentKind::Agreement => false,
+        DocumentKind::ExecutiveStrategy | DocumentKind::Guideline => {
+            principal.is(Role::Executive, day) || principal.is(Role::Secretariat, day)
+        }
+        DocumentKind::Vision | DocumentKind::Policy | DocumentKind::Strategy | DocumentKind::Budget => principal.is(Role::Secretariat, day),
+    }
+}
+
+/// Why nobody writes in a document of this status, if nobody does.
+fn closed_because(status: Status) -> Option<ReadOnlyBecause> {
+    match status {
+        Status::Agreement(
+            AgreementStatus::NotStarted | AgreementStatus::Drafting | AgreementStatus::InDialogue | AgreementStatus::Reopened,
+        )
+        | Status::InPreparation => None,
+        Status::Agreement(AgreementStatus::ReadyToSign | AgreementStatus::PartlySigned) => Some(ReadOnlyBecause::Frozen),
+        Status::Agreement(AgreementStatus::Signed) | Status::Adopted => Some(ReadOnlyBecause::Final),
+        Status::Agreement(AgreementStatus::Closed | AgreementStatus::Superseded) | Status::Superseded => Some(ReadOnlyBecause::Closed),
+    }
+}
+
+#[cfg(test)]
+mod tests;

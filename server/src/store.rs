@@ -1,0 +1,68 @@
+//! What survives: the only place with SQL. Reads take `&Store`, changes take `&mut Transaction`; whoever calls `begin` calls
+//! `commit`, in the same function. "Not found" is `Ok(None)`.
+
+use sqlx::{PgPool, Postgres};
+
+pub mod documents;
+pub mod people;
+pub mod sessions;
+
+/// The database, as the role that may not alter the trail. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+/// A transaction that has not been committed yet; dropped, it is rolled back.
+pub type Transaction = sqlx::Transaction<'static, Postgres>;
+
+/// The database failed, or a row does not fit our types.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database answered with an error, or not at all.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A row holds something this build does not know.
+    #[error("row of {table} holds a {what} this build does not know: {value}")]
+    Unknown {
+        /// Which table.
+        table: &'static str,
+        /// Which field.
+        what: &'static str,
+        /// Its value.
+        value: String,
+    },
+}
+
+impl Error {
+    /// The constraint that was hit, by name, if that is what happened.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Error::Database(sqlx::Error::Database(error)) => error.constraint(),
+            _ => None,
+        }
+    }
+}
+
+/// What the functions of this module return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Store {
+    /// A store over this pool.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The pool, for modules of `store`.
+    #[must_use]
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&self) -> Result<Transaction> {
+        Ok(self.pool.begin().await?)
+    }
+}

@@ -1,0 +1,1 @@
+//! Documents: who may do what with them, their log and their snapshots.

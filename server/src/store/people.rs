@@ -1,0 +1,65 @@
+//! People, their places in the organisation and the principals made of them.
+
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+use super::{Error, Result, Store};
+use crate::domain::{
+    ids::{OrgId, PersonId},
+    principal::{Placement, Role},
+};
+
+impl Store {
+    /// Where the organisation has put this person, past and future places included.
+    pub async fn placements(&self, person: PersonId) -> Result<Vec<Placement>> {
+        let rows = sqlx::query!(
+            r#"SELECT role, org_id, from_day AS "from_day: NaiveDate", to_day AS "to_day: NaiveDate" FROM person_role WHERE person_id = $1"#,
+            person.0
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let role = Role::from_id(&row.role).ok_or(Error::Unknown { table: "person_role", what: "role", value: row.role })?;
+                Ok(Placement { role, org: OrgId(row.org_id), from: row.from_day, to: row.to_day })
+            })
+            .collect()
+    }
+
+    /// A person as shown to others; `None` if there is no such person.
+    pub async fn person(&self, person: PersonId) -> Result<Option<PersonRow>> {
+        let row = sqlx::query_as!(
+            PersonRow,
+            r#"SELECT id, given_name, family_name, display_name, title, access_version FROM person WHERE id = $1"#,
+            person.0
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row)
+    }
+}
+
+/// A person as a row.
+#[derive(Clone, Debug)]
+pub struct PersonRow {
+    /// Id.
+    pub id: Uuid,
+    /// First names.
+    pub given_name: String,
+    /// Family name.
+    pub family_name: String,
+    /// Name as people say it.
+    pub display_name: String,
+    /// Job title.
+    pub title: String,
+    /// Raised when rights change.
+    pub access_version: i64,
+}
+
+impl PersonRow {
+    /// The two letters in the ring.
+    #[must_use]
+    pub fn initials(&self) -> String {
+        self.given_name.chars().next().into_iter().chain(self.family_name.chars().next()).collect()
+    }
+}

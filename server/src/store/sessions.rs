@@ -1,0 +1,1 @@
+//! Sign-ins behind cookies.
