@@ -118,13 +118,16 @@ fn party(principal: &Principal, agreement: &AgreementAccess, day: NaiveDate) -> 
     }
 }
 
-/// Directors and heads above, the unit's people and the secretariat comment on agreements that are not closed to them.
+/// Directors and heads above, the unit's people and the secretariat read and comment. Whoever leads the unit today is one of
+/// its people, also where the agreement names an earlier leader as its party. The executive board comments on its own strategy.
 fn comments_by_place(principal: &Principal, document: &DocumentAccess, day: NaiveDate) -> bool {
     principal.standing_on(day).any(|placement| match (placement.role, &document.agreement) {
         (Role::Secretariat, _) => true,
-        (Role::Director | Role::HeadOfDepartment, Some(agreement)) => agreement.above.contains(&placement.org),
-        (Role::UnitContributor, Some(agreement)) => placement.org == agreement.unit,
-        (Role::Executive, None) => true,
+        (Role::Director | Role::HeadOfDepartment, Some(agreement)) => {
+            placement.org == agreement.unit || agreement.above.contains(&placement.org)
+        }
+        (Role::UnitLeader | Role::ActingUnitLeader | Role::UnitContributor, Some(agreement)) => placement.org == agreement.unit,
+        (Role::Executive, None) => matches!(document.kind, DocumentKind::ExecutiveStrategy | DocumentKind::Guideline),
         _ => false,
     })
 }
@@ -144,13 +147,13 @@ fn reads_by_place(principal: &Principal, document: &DocumentAccess, day: NaiveDa
     }
 }
 
-/// Who writes in documents that are not agreements: the secretariat in the political ones, the executive board in its own.
+/// Who writes in documents that are not agreements: the secretariat in the political ones, the executive board in its own
+/// strategy, and either in the guidelines.
 fn writes_by_place(principal: &Principal, document: &DocumentAccess, day: NaiveDate) -> bool {
     match document.kind {
         DocumentKind::Agreement => false,
-        DocumentKind::ExecutiveStrategy | DocumentKind::Guideline => {
-            principal.is(Role::Executive, day) || principal.is(Role::Secretariat, day)
-        }
+        DocumentKind::ExecutiveStrategy => principal.is(Role::Executive, day),
+        DocumentKind::Guideline => principal.is(Role::Executive, day) || principal.is(Role::Secretariat, day),
         DocumentKind::Vision | DocumentKind::Policy | DocumentKind::Strategy | DocumentKind::Budget => principal.is(Role::Secretariat, day),
     }
 }
