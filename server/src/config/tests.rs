@@ -1,0 +1,97 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn settings(flags: &[&str]) -> Settings {
+    let data_dir = std::env::temp_dir().join("samspil-config-tests");
+    let data_dir = format!("--data-dir={}", data_dir.display());
+    Line::parse_from(["samspil", &data_dir].iter().chain(flags)).settings
+}
+
+const REAL: [&str; 5] = [
+    "--database-url=postgres://samspil_app@localhost/samspil",
+    "--public-url=https://samspil.example.dk/",
+    "--oidc-issuer=https://login.example.dk",
+    "--oidc-client-id=samspil",
+    "--oidc-client-secret=hemmelig",
+];
+
+#[test]
+fn settings_of_a_real_server_are_accepted() {
+    let config = settings(&REAL).check().unwrap();
+    assert_eq!(config.public_url.as_deref(), Some("https://samspil.example.dk"));
+    assert!(matches!(config.provider, Provider::Oidc(oidc) if oidc.client_secret.reveal() == "hemmelig"));
+    assert_eq!(config.limits, Limits::default());
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once_with_an_example() {
+    let mut settings = settings(&["--listen=8080", "--public-url=samspil.example.dk", "--oidc-issuer=http://login.example.dk"]);
+    settings.database_url = None; // The variable may be set where the tests are compiled.
+    let error = settings.check().unwrap_err();
+    insta::assert_snapshot!(error, @r#"
+    DATABASE_URL: is not set
+        for example DATABASE_URL=postgres://samspil_app:secret@localhost/samspil
+    SAMSPIL_OIDC_ISSUER: "http://login.example.dk" does not begin with https://
+        for example SAMSPIL_OIDC_ISSUER=https://login.example.dk/realms/kommune
+    SAMSPIL_OIDC_CLIENT_ID: is not set
+        for example SAMSPIL_OIDC_CLIENT_ID=samspil
+    SAMSPIL_OIDC_CLIENT_SECRET_FILE: is not set, nor is SAMSPIL_OIDC_CLIENT_SECRET
+        for example SAMSPIL_OIDC_CLIENT_SECRET_FILE=/etc/samspil/client-secret
+    SAMSPIL_LISTEN: "8080" is not an address and a port
+        for example SAMSPIL_LISTEN=127.0.0.1:8080
+    SAMSPIL_PUBLIC_URL: "samspil.example.dk" is not http(s)://, a host and perhaps a port, without a path
+        for example SAMSPIL_PUBLIC_URL=https://samspil.example.dk
+    "#);
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_refused_with_its_variable() {
+    let Err(error) = Line::try_parse_from(["samspil", "--frame-bytes-max=0"]) else { panic!("0 was accepted") };
+    assert!(error.to_string().contains("for example SAMSPIL_LIMIT_FRAME_BYTES_MAX=1048576"), "{error}");
+}
+
+#[test]
+fn the_demo_serves_this_machine_alone() {
+    let error = settings(&["--listen=0.0.0.0:8080"]).check_demo(String::new()).unwrap_err();
+    assert_eq!(error.0.iter().map(|wrong| wrong.setting).collect::<Vec<_>>(), ["SAMSPIL_LISTEN"]);
+    let error = settings(&["--demo-idp-listen=192.0.2.1:8081"]).check_demo(String::new()).unwrap_err();
+    assert_eq!(error.0.iter().map(|wrong| wrong.setting).collect::<Vec<_>>(), ["SAMSPIL_DEMO_IDP_LISTEN"]);
+}
+
+#[test]
+fn a_secret_is_read_from_its_file_and_never_shown() {
+    let file = std::env::temp_dir().join(format!("samspil-secret-{}", std::process::id()));
+    std::fs::write(&file, "fra-fil\n").unwrap();
+    let with_file = format!("--oidc-client-secret-file={}", file.display());
+    let config = settings(&[REAL[0], REAL[1], REAL[2], REAL[3], &with_file]).check().unwrap();
+    assert!(matches!(&config.provider, Provider::Oidc(oidc) if oidc.client_secret.reveal() == "fra-fil"));
+    assert!(!format!("{config:?}").contains("fra-fil"));
+    let both: Vec<_> = REAL.iter().copied().chain([with_file.as_str()]).collect();
+    assert_eq!(settings(&both).check().unwrap_err().0[0].setting, "SAMSPIL_OIDC_CLIENT_SECRET");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn an_origin_is_https_unless_it_is_this_machine() {
+    for (url, accepted) in [
+        ("https://samspil.example.dk", true),
+        ("http://127.0.0.1:8080", true),
+        ("http://localhost:8080", true),
+        ("http://[::1]:8080", true),
+        ("http://samspil.example.dk", false),
+        ("http://127.0.0.1.example.dk", false),
+        ("https://samspil.example.dk/sti", false),
+        ("https://user@samspil.example.dk", false),
+        ("ftp://samspil.example.dk", false),
+    ] {
+        let mut check = Check::default();
+        assert_eq!(check.origin("SAMSPIL_PUBLIC_URL", url, PUBLIC_EXAMPLE).is_some(), accepted, "{url}");
+    }
+}
