@@ -1,1 +1,6 @@
-//! See ARCHITECTURE.md.
+//! Who is asking. A sign-in at the identity provider becomes a row in our own session table behind a cookie; every request and
+//! every socket is answered from that row, so that signing out anywhere ends it everywhere.
+
+pub mod session;
+
+pub use session::{SessionExpiry, Sessions, SignedIn};

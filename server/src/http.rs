@@ -1,1 +1,4 @@
-//! See ARCHITECTURE.md.
+//! Routes, one file for each noun. A handler reads top to bottom: load (or 404), decide, save, answer.
+
+pub mod problem;
+mod signed_in;

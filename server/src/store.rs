@@ -45,6 +45,24 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Does the database not answer at all just now, rather than refuse what was asked?
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Error::Database(sqlx::Error::Database(error)) => {
+                // Class 08: connection; 53: out of something; 57P: shut down, starting up.
+                error.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
+            }
+            Error::Database(error) => matches!(
+                error,
+                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
+            ),
+            Error::Unknown { .. } => false,
+        }
+    }
+}
+
 /// What the functions of this module return.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -1,0 +1,236 @@
+//! Errors as the caller sees them: `application/problem+json` with a stable `type` and the request id. What went wrong inside
+//! goes to the log, once, with the whole chain of causes, and never into the answer (house style §5).
+
+use axum::{
+    Json as AxumJson,
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use samspil_client_protocol::api;
+use tower_http::request_id::RequestId;
+use uuid::Uuid;
+
+use crate::store;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// Longest request id that is taken over from a proxy in front of us.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// What a handler answers when it does not answer what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: Option<String>,
+}
+
+impl Problem {
+    const fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
+        Self { status, kind, title, detail: None }
+    }
+
+    /// 404: it does not exist, or it may not be seen. The two look the same (invariant 9).
+    #[must_use]
+    pub const fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "/problems/not-found", "Det findes ikke, eller du har ikke adgang til det.")
+    }
+
+    /// 401: nobody is signed in, or the sign-in has run out.
+    #[must_use]
+    pub const fn signed_out() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "/problems/signed-out", "Du er ikke logget ind.")
+    }
+
+    /// 403: it can be seen, but this cannot be done with it.
+    #[must_use]
+    pub const fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "/problems/forbidden", "Det har du ikke ret til.")
+    }
+
+    /// 403: the request came from another site's page.
+    #[must_use]
+    pub const fn foreign_origin() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "/problems/foreign-origin", "Forespørgslen kommer fra et andet websted.")
+    }
+
+    /// 422: the request does not make sense; `detail` says why, for whoever wrote the client.
+    #[must_use]
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        let invalid = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid", "Forespørgslen kan ikke forstås.");
+        Self { detail: Some(detail.into()), ..invalid }
+    }
+
+    /// 413: more bytes than we take.
+    #[must_use]
+    pub const fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "Det er for stort.")
+    }
+
+    /// 409: somebody else was first.
+    #[must_use]
+    pub const fn conflict() -> Self {
+        Self::new(StatusCode::CONFLICT, "/problems/conflict", "En anden nåede det først.")
+    }
+
+    /// 503: the database or the identity provider does not answer just now. Nothing was lost.
+    #[must_use]
+    pub const fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "/problems/unavailable", "Det kan ikke lade sig gøre lige nu. Prøv igen om lidt.")
+    }
+
+    /// 500: our mistake. The log has the rest under the same request id.
+    #[must_use]
+    pub const fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "Der skete en fejl hos os.")
+    }
+
+    /// The same problem with a sentence about what one can do.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// Which status it is answered with.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = api::Problem {
+            kind: self.kind.to_owned(),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            request_id: request_id(),
+        };
+        let mut response = (self.status, AxumJson(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        tracing::error!(request.id = %request_id(), error = %causes(&error), "the store failed");
+        if error.is_outage() { Self::unavailable() } else { Self::internal() }
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { Self::too_large() } else { Self::invalid(rejection.body_text()) }
+    }
+}
+
+/// A path that does not parse names nothing that exists.
+impl From<PathRejection> for Problem {
+    fn from(_: PathRejection) -> Self {
+        Self::not_found()
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::invalid(rejection.body_text())
+    }
+}
+
+/// `axum::Json` for request bodies, refused with a [`Problem`].
+#[derive(Clone, Copy, Debug, FromRequest)]
+#[from_request(via(axum::Json), rejection(Problem))]
+pub struct Json<T>(pub T);
+
+/// `axum::extract::Path`, refused with a [`Problem`].
+#[derive(Clone, Copy, Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Problem))]
+pub struct Path<T>(pub T);
+
+/// `axum::extract::Query`, refused with a [`Problem`].
+#[derive(Clone, Copy, Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Problem))]
+pub struct Query<T>(pub T);
+
+/// An error with everything that caused it, in one line for the log.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+/// The id of the request that is being answered, for the log and the answer alike; empty outside of one.
+#[must_use]
+pub fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Middleware that lets [`Problem`] know the request id. Goes inside tower-http's `SetRequestIdLayer`; an id that does not look
+/// like one is replaced, so that nobody writes into the log through it.
+pub async fn carry_request_id(request: Request, next: Next) -> Response {
+    let given = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+    let id = match given {
+        Some(id) if id.len() <= REQUEST_ID_BYTES_MAX && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => id.to_owned(),
+        _ => Uuid::new_v4().to_string(),
+    };
+    REQUEST_ID.scope(id, next.run(request)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, middleware::from_fn, routing::get};
+    use tower::ServiceExt;
+    use tower_http::request_id::{MakeRequestUuid, SetRequestIdLayer};
+
+    use super::*;
+
+    async fn ask(id: &str) -> (Response, api::Problem) {
+        let app = Router::new()
+            .route("/", get(async || Problem::not_found()))
+            .layer(from_fn(carry_request_id))
+            .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
+        let request = Request::builder().uri("/").header("x-request-id", id).body(Body::empty()).unwrap();
+        let (parts, body) = app.oneshot(request).await.unwrap().into_parts();
+        let bytes = axum::body::to_bytes(body, 10_000).await.unwrap();
+        (Response::from_parts(parts, Body::empty()), serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_problem_carries_the_request_id_and_its_own_content_type() {
+        let (response, body) = ask("abc-123").await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!((body.request_id.as_str(), body.kind.as_str(), body.status), ("abc-123", "/problems/not-found", 404));
+    }
+
+    #[tokio::test]
+    async fn an_id_that_would_forge_a_log_line_is_replaced() {
+        let (_, body) = ask("x level=error you have been had").await;
+        assert!(Uuid::parse_str(&body.request_id).is_ok(), "{}", body.request_id);
+    }
+
+    #[tokio::test]
+    async fn a_store_error_tells_the_caller_nothing() {
+        let problem = Problem::from(store::Error::Unknown { table: "person", what: "role", value: "hemmelig".to_owned() });
+        assert_eq!(problem, Problem::internal());
+        assert_eq!(Problem::from(store::Error::Database(sqlx::Error::PoolTimedOut)), Problem::unavailable());
+    }
+}
