@@ -6,6 +6,7 @@ use sqlx::{PgPool, Postgres};
 pub mod documents;
 pub mod people;
 pub mod sessions;
+pub mod setup;
 
 /// The database, as the role that may not alter the trail. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -27,9 +27,9 @@ macro_rules! limits {
 
         impl Limits {
             /// Every limit as (variable, value in force, default).
-            pub fn list(&self) -> Vec<(&'static str, u64, u64)> {
+            pub fn list(&self) -> Vec<(&'static str, String, String)> {
                 let default = Self::default();
-                vec![ $( ($env, self.$name as u64, default.$name as u64), )+ ]
+                vec![ $( ($env, self.$name.to_string(), default.$name.to_string()), )+ ]
             }
         }
     };
@@ -100,10 +100,6 @@ limits! {
     request_bytes_max: usize = 1 << 20, "SAMSPIL_LIMIT_REQUEST_BYTES_MAX";
     /// Milliseconds that a request may take before it is answered 503.
     request_ms_max: u64 = 30_000, "SAMSPIL_LIMIT_REQUEST_MS_MAX";
-    /// Seconds without use after which a session ends.
-    session_idle_s: u64 = 4 * 3_600, "SAMSPIL_LIMIT_SESSION_IDLE_S";
-    /// Seconds after sign-in when a session ends in any case.
-    session_age_s: u64 = 12 * 3_600, "SAMSPIL_LIMIT_SESSION_AGE_S";
     /// Milliseconds that the server takes at most to stop.
     stop_ms_max: u64 = 2_000, "SAMSPIL_LIMIT_STOP_MS_MAX";
 }
@@ -120,7 +116,7 @@ impl Limits {
 }
 
 /// A whole number from 1; the refusal names the variable and shows one that works.
-fn positive<T: FromStr + PartialOrd + From<u8> + Display>(text: &str, env: &str, example: T) -> Result<T, String> {
+fn positive<T: FromStr + PartialOrd + From<u8> + Display + Copy>(text: &str, env: &str, example: T) -> Result<T, String> {
     text.parse::<T>()
         .ok()
         .filter(|number| *number >= T::from(1))
