@@ -52,7 +52,9 @@ impl Store {
                                 FROM org_node node JOIN above ON node.id = above.parent_id
                             ) CYCLE parent_id SET looped USING path
                             SELECT parent_id FROM above WHERE parent_id IS NOT NULL AND NOT looped ORDER BY distance) AS "above!: Vec<Uuid>"
-               FROM document d LEFT JOIN agreement a ON a.current_document_id = d.id
+               FROM document d
+               LEFT JOIN agreement_version v ON v.document_id = d.id
+               LEFT JOIN agreement a ON a.id = v.agreement_id
                WHERE d.id = ANY($1)"#,
             &ids
         )
@@ -91,7 +93,7 @@ impl Store {
             .collect()
     }
 
-    async fn grants(&self, documents: &[Uuid]) -> Result<HashMap<Uuid, Vec<Grant>>> {
+    pub(super) async fn grants(&self, documents: &[Uuid]) -> Result<HashMap<Uuid, Vec<Grant>>> {
         let rows = sqlx::query!(r#"SELECT document_id, person_id, kind, until FROM document_grant WHERE document_id = ANY($1)"#, documents)
             .fetch_all(self.pool())
             .await?;
