@@ -1,0 +1,52 @@
+// What the page in view offers to the shell: things to go to and do, and what Ctrl+S answers.
+
+export type Command = {
+	/** Stable within one opening of the palette. */
+	id: string;
+	words: string;
+	run: () => void;
+};
+
+class PageOffer {
+	commands = $state.raw<(() => Command[]) | null>(null);
+	saved = $state.raw<(() => string) | null>(null);
+	/** My words that are not on the server yet. */
+	unsent = $state.raw<(() => boolean) | null>(null);
+	paletteOpen = $state(false);
+	keysOpen = $state(false);
+}
+
+export const page = new PageOffer();
+
+/** Goes to an element by id: scrolls there and puts the focus on its heading, so that reading goes on from there. */
+export function goTo(id: string): void {
+	const element = document.getElementById(id);
+	if (!element) return;
+	element.scrollIntoView({ block: 'start' });
+	const heading = element.matches('h1,h2,h3') ? element : (element.querySelector<HTMLElement>('h1,h2,h3') ?? element);
+	if (!heading.hasAttribute('tabindex')) heading.setAttribute('tabindex', '-1');
+	heading.focus({ preventScroll: true });
+	history.replaceState(history.state, '', `#${id}`);
+}
+
+/** F6: the next of the page's parts, back to where one was in it. */
+const lastIn = new WeakMap<Element, HTMLElement>();
+export function nextRegion(back: boolean): void {
+	const regions = [...document.querySelectorAll<HTMLElement>('[data-region]')].filter((region) => region.checkVisibility());
+	if (regions.length === 0) return;
+	const active = document.activeElement as HTMLElement | null;
+	const here = regions.findIndex((region) => region.contains(active));
+	const current = regions[here];
+	if (current && active) lastIn.set(current, active);
+	const next = regions[(here + (back ? -1 : 1) + regions.length) % regions.length] ?? regions[0];
+	if (!next) return;
+	const before = lastIn.get(next);
+	const target =
+		before?.isConnected && next.contains(before)
+			? before
+			: (next.querySelector<HTMLElement>('[contenteditable="true"]') ??
+				next.querySelector<HTMLElement>('a[href],button:not([disabled]),input,[tabindex="0"]') ??
+				next);
+	if (target === next && !next.hasAttribute('tabindex')) next.setAttribute('tabindex', '-1');
+	target.focus();
+}
