@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod agreement;
+pub mod canonical;
 pub mod document;
 pub mod ids;
 pub mod principal;
