@@ -3,6 +3,7 @@
 pub mod access;
 pub mod agreement;
 pub mod canonical;
+pub mod claims;
 pub mod document;
 pub mod ids;
 pub mod principal;

@@ -66,6 +66,11 @@ impl Role {
         NAMES.iter().find(|(_, name)| *name == id).map(|(role, _)| *role)
     }
 
+    /// Every role.
+    pub fn all() -> impl Iterator<Item = Self> {
+        NAMES.iter().map(|(role, _)| *role)
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(self) -> &'static str {
