@@ -7,6 +7,7 @@ pub mod documents;
 pub mod people;
 pub mod sessions;
 pub mod setup;
+pub mod sign_ins;
 
 /// The database, as the role that may not alter the trail. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -211,13 +211,15 @@ impl Sessions {
         Ok((id, self.cookie.make(SESSION_COOKIE, token)))
     }
 
-    /// Ends one sign-in: signing out here.
-    pub async fn end(&self, session: SessionId, now: DateTime<Utc>) -> store::Result<()> {
+    /// Ends the sign-in that these headers carry, and answers what it was; `None` if there was none.
+    pub(super) async fn end_of(&self, headers: &HeaderMap, now: DateTime<Utc>) -> store::Result<Option<SessionRow>> {
+        let Some(token) = self.cookie.read(SESSION_COOKIE, headers) else { return Ok(None) };
+        let Some(row) = self.store.session_by_token(&hash(&token)).await? else { return Ok(None) };
         let mut transaction = self.store.begin().await?;
-        let ended = sessions::end(&mut transaction, &[session], now).await?;
+        let ended = sessions::end(&mut transaction, &[row.id], now).await?;
         transaction.commit().await?;
         self.tell(&ended);
-        Ok(())
+        Ok((!ended.is_empty()).then_some(row))
     }
 
     /// Tells this server's sockets that these sign-ins ended; to be called once the transaction that ended them is committed.

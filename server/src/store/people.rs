@@ -26,6 +26,12 @@ impl Store {
             .collect()
     }
 
+    /// The person of this id, as we know it or as the data had it that they were imported from. Never by name or address.
+    pub async fn person_by_key(&self, key: &str) -> Result<Option<PersonId>> {
+        let id = sqlx::query_scalar!("SELECT id FROM person WHERE slug = $1 OR id::text = $1", key).fetch_optional(self.pool()).await?;
+        Ok(id.map(PersonId))
+    }
+
     /// A person as shown to others; `None` if there is no such person.
     pub async fn person(&self, person: PersonId) -> Result<Option<PersonRow>> {
         let row = sqlx::query_as!(
