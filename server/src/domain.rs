@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod agreement;
+pub mod audit;
 pub mod canonical;
 pub mod claims;
 pub mod document;

@@ -3,7 +3,10 @@
 
 use sqlx::{PgPool, Postgres};
 
+pub mod audit;
+pub mod creation;
 pub mod documents;
+pub mod goals;
 pub mod people;
 pub mod sessions;
 pub mod setup;
