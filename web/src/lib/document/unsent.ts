@@ -1,0 +1,108 @@
+/**
+ * My own words that the server has not settled, and which of them are on their way on this connection. Counted exactly as the
+ * server counts (H3): every step 2 and update frame, refused ones included.
+ */
+import * as Y from 'yjs';
+import type { IsMine } from './content';
+
+interface Waiting {
+	readonly update: Uint8Array;
+	/** Written on the present connection; words from before it may be older than a freeze. */
+	readonly connection: number;
+}
+
+export class Unsent {
+	private readonly waiting = new Map<number, Waiting>();
+	private underWay: { frame: number; keys: number[] }[] = [];
+	private frames = 0;
+	private connection = 0;
+
+	get size(): number {
+		return this.waiting.size;
+	}
+
+	/** A new socket: nothing is under way on it yet. */
+	newConnection(): void {
+		this.connection += 1;
+		this.frames = 0;
+		this.underWay = [];
+	}
+
+	add(key: number, update: Uint8Array): void {
+		this.waiting.set(key, { update, connection: this.connection });
+	}
+
+	/** An update frame is being sent with these words. */
+	sent(keys: readonly number[]): void {
+		this.frames += 1;
+		this.underWay.push({ frame: this.frames, keys: [...keys] });
+	}
+
+	/** A step 2 is being sent: it has everything that waits. */
+	sentAll(): void {
+		const keys = [...this.waiting.keys()];
+		this.underWay.forEach((frame) => (frame.keys = []));
+		this.sent(keys);
+	}
+
+	/** Refused for now: what the frame carried waits again, for the next step 2. */
+	putBack(frame: number): void {
+		const found = this.underWay.find((one) => one.frame === frame);
+		if (found) found.keys = [];
+	}
+
+	/** The first `frames` are settled: what they carried is on disk. Gives it back. */
+	settle(frames: number): { key: number; update: Uint8Array }[] {
+		const keys = this.underWay.filter(({ frame }) => frame <= frames).flatMap((frame) => frame.keys);
+		this.underWay = this.underWay.filter(({ frame }) => frame > frames);
+		return this.take(keys);
+	}
+
+	/** What lies wholly within the server's state is settled, whatever became of its acknowledgement. */
+	settleKnown(serverClocks: Map<number, number>): { key: number; update: Uint8Array }[] {
+		const known = [...this.waiting].filter(([, { update }]) => isKnown(update, serverClocks)).map(([key]) => key);
+		return this.take(known);
+	}
+
+	get updates(): Uint8Array[] {
+		return [...this.waiting.values()].map(({ update }) => update);
+	}
+
+	/** Were all of them written while this connection stood? */
+	get allFromThisConnection(): boolean {
+		return [...this.waiting.values()].every(({ connection }) => connection === this.connection);
+	}
+
+	/** Tells my unsent blocks from all others. */
+	isMine(): IsMine {
+		const ranges = new Map<number, [from: number, to: number][]>();
+		for (const update of this.updates) {
+			for (const struct of Y.decodeUpdate(update).structs) {
+				const { client, clock } = struct.id;
+				const known = ranges.get(client) ?? [];
+				known.push([clock, clock + struct.length]);
+				ranges.set(client, known);
+			}
+		}
+		return (client, clock) => ranges.get(client)?.some(([from, to]) => clock >= from && clock < to) ?? false;
+	}
+
+	clear(): void {
+		this.waiting.clear();
+		this.underWay = [];
+	}
+
+	private take(keys: readonly number[]): { key: number; update: Uint8Array }[] {
+		return keys.flatMap((key) => {
+			const update = this.waiting.get(key)?.update;
+			this.waiting.delete(key);
+			return update ? [{ key, update }] : [];
+		});
+	}
+}
+
+/** An update with deletions alone names no block, so it never counts as known: it is sent again, which is always safe. */
+function isKnown(update: Uint8Array, serverClocks: Map<number, number>): boolean {
+	const { structs } = Y.decodeUpdate(update);
+	return structs.length > 0 && structs.every(({ id, length }) => id.clock + length <= (serverClocks.get(id.client) ?? 0));
+}

@@ -1,0 +1,78 @@
+/** One ProseMirror editor for one fragment of a live document. */
+import { Fragment, Slice } from 'prosemirror-model';
+import { EditorState, type Plugin } from 'prosemirror-state';
+import { tableEditing } from 'prosemirror-tables';
+import { EditorView } from 'prosemirror-view';
+import { ySyncPlugin, ySyncPluginKey } from 'y-prosemirror';
+import type { Awareness } from 'y-protocols/awareness';
+import type * as Y from 'yjs';
+import { cursors } from './cursors';
+import { keys, type KeyActions } from './keys';
+import { fitted, PasteParser } from './paste';
+import { placeholder } from './placeholder';
+import { sectionSchema, type FragmentKind } from './schema';
+import { undoSelection } from './undo-selection';
+
+export interface EditorOptions {
+	readonly mount: HTMLElement;
+	readonly fragment: Y.XmlFragment;
+	readonly kind: FragmentKind;
+	readonly undo: Y.UndoManager;
+	readonly awareness: Awareness;
+	readonly actions: KeyActions;
+	readonly placeholder: () => string;
+	readonly editable: () => boolean;
+	readonly attributes: () => Record<string, string>;
+	/** After every change of the state. */
+	readonly changed: (view: EditorView) => void;
+	readonly focused: (view: EditorView) => void;
+	readonly blurred: (view: EditorView) => void;
+}
+
+const pasteParser = PasteParser.for(sectionSchema);
+
+export function createEditor(options: EditorOptions): EditorView {
+	const { kind, fragment } = options;
+	const plugins: Plugin[] = [
+		ySyncPlugin(fragment),
+		undoSelection(options.undo, fragment),
+		cursors(options.awareness),
+		placeholder(options.placeholder),
+		...keys(kind, options.actions),
+		tableEditing()
+	];
+	const view: EditorView = new EditorView(
+		{ mount: options.mount },
+		{
+			state: EditorState.create({ schema: sectionSchema, plugins }),
+			editable: () => options.editable(),
+			attributes: () => options.attributes(),
+			clipboardParser: pasteParser,
+			transformPasted: (slice) => fitted(slice, kind, sectionSchema),
+			clipboardTextParser: (text) => plainText(text),
+			handleScrollToSelection: (view) => isRemote(view),
+			handleDOMEvents: {
+				focus: (view) => void options.focused(view),
+				blur: (view) => void options.blurred(view)
+			},
+			dispatchTransaction: (tr) => {
+				view.updateState(view.state.apply(tr));
+				options.changed(view);
+			}
+		}
+	);
+	return view;
+}
+
+/** Remote edits never scroll the page; mine, and my undo, do. */
+function isRemote(view: EditorView): boolean {
+	const sync = ySyncPluginKey.getState(view.state);
+	return sync.isChangeOrigin && !sync.isUndoRedoOperation;
+}
+
+/** Each line a paragraph; empty ones only part. */
+function plainText(text: string): Slice {
+	const lines = text.split(/(?:\r\n?|\n)+/).filter((line) => line.trim() !== '');
+	const paragraphs = lines.map((line) => sectionSchema.node('paragraph', null, sectionSchema.text(line)));
+	return paragraphs.length === 0 ? Slice.empty : new Slice(Fragment.from(paragraphs), 1, 1);
+}
