@@ -6,6 +6,9 @@ import { ySyncPluginKey } from 'y-prosemirror';
 import * as Y from 'yjs';
 import { ME } from './goals';
 
+// Yjs' own types of its types are not assignable to one another.
+type AnyType = Y.AbstractType<any>;
+
 /** `own` answers for a client id of mine in this page's life. */
 export function pageUndo(doc: Y.Doc, own: (client: number) => boolean): Y.UndoManager {
 	return new Y.UndoManager(doc, {
@@ -25,17 +28,17 @@ function mayBeUndone(item: Y.Item, own: (client: number) => boolean): boolean {
 }
 
 /** The goal (entry of the root map) that this item lies in, if it lies in one. */
-function outermostMap(item: Y.Item): Y.AbstractType<unknown> | null {
-	let inside: Y.AbstractType<unknown> | null = null;
-	let type = item.parent as Y.AbstractType<unknown> | null;
+function outermostMap(item: Y.Item): AnyType | null {
+	let inside: AnyType | null = null;
+	let type = item.parent as AnyType | null;
 	while (type?._item) {
 		inside = type;
-		type = type._item.parent as Y.AbstractType<unknown> | null;
+		type = type._item.parent as AnyType | null;
 	}
 	return inside instanceof Y.Map ? inside : null;
 }
 
-function holdsOthers(type: Y.AbstractType<unknown>, own: (client: number) => boolean): boolean {
+function holdsOthers(type: AnyType, own: (client: number) => boolean): boolean {
 	for (let item = type._start; item; item = item.right) if (isOthers(item, own)) return true;
 	for (const item of type._map.values()) if (isOthers(item, own)) return true;
 	return false;

@@ -41,7 +41,7 @@ export function createEditor(options: EditorOptions): EditorView {
 		...keys(kind, options.actions),
 		tableEditing()
 	];
-	const view: EditorView = new EditorView(
+	return new EditorView(
 		{ mount: options.mount },
 		{
 			state: EditorState.create({ schema: sectionSchema, plugins }),
@@ -55,13 +55,13 @@ export function createEditor(options: EditorOptions): EditorView {
 				focus: (view) => void options.focused(view),
 				blur: (view) => void options.blurred(view)
 			},
-			dispatchTransaction: (tr) => {
-				view.updateState(view.state.apply(tr));
-				options.changed(view);
+			// Called while the view is still being made, when y-prosemirror fills it: so `this`.
+			dispatchTransaction(this: EditorView, tr) {
+				this.updateState(this.state.apply(tr));
+				options.changed(this);
 			}
 		}
 	);
-	return view;
 }
 
 /** Remote edits never scroll the page; mine, and my undo, do. */

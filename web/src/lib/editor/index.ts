@@ -1,0 +1,3 @@
+export { default as RichText } from './RichText.svelte';
+export { default as Toolbar } from './Toolbar.svelte';
+export type { FragmentKind } from './schema';
