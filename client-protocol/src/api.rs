@@ -661,6 +661,64 @@ pub struct DocumentView {
     pub agreement_id: Option<Uuid>,
 }
 
+/// A comment thread beside the text, in `GET /api/documents/{id}/threads`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Thread {
+    /// Stable id.
+    pub id: Uuid,
+    /// The section it is about, a template key.
+    pub section_key: String,
+    /// The goal it is about, if any.
+    pub goal_id: Option<Uuid>,
+    /// The words it is about; absent: the whole section or goal.
+    pub quote: Option<String>,
+    /// `false` once it is resolved.
+    pub open: bool,
+    /// Who resolved it.
+    pub resolved_by: Option<Person>,
+    /// When.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// What was said, oldest first.
+    pub comments: Vec<Comment>,
+}
+
+/// What somebody said in a thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Comment {
+    /// Stable id.
+    pub id: Uuid,
+    /// Who.
+    pub person: Person,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, as plain text.
+    pub body: String,
+    /// When it was reworded, if it was.
+    pub edited_at: Option<DateTime<Utc>>,
+}
+
+/// A named state of a document, in `GET /api/documents/{id}/versions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Revision {
+    /// What people call it.
+    pub number: u32,
+    /// Its place in the log; absent: the text of this revision is not held here.
+    pub seq: Option<u64>,
+    /// SHA-256 of the canonical content, in hexadecimal; absent together with `seq`.
+    pub content_sha256: Option<String>,
+    /// The name it was given.
+    pub label: Option<String>,
+    /// Made for signing.
+    pub frozen: bool,
+    /// Who made it, if a person did.
+    pub person: Option<Person>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
 /// Words that could not be placed in the text, kept for their writer: `POST /api/documents/{id}/proposals`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]

@@ -6,5 +6,6 @@ pub mod audit;
 pub mod canonical;
 pub mod claims;
 pub mod document;
+pub mod governance;
 pub mod ids;
 pub mod principal;

@@ -1,6 +1,89 @@
 //! Routes, one file for each noun. A handler reads top to bottom: load (or 404), decide, save, answer.
+//!
+//! What may not be seen is answered exactly as what does not exist (invariant 9): an unknown id, a text that is no id, and
+//! somebody else's document get the same 404.
 
+use axum::{
+    Router,
+    extract::FromRef,
+    http::{HeaderValue, header},
+    routing::{any, get},
+};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::{OpenApi, openapi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{auth::Sessions, clock::Clock, store::Store};
+
+mod agreements;
 pub mod auth;
+mod documents;
+mod goals;
+mod me;
 pub mod origin;
+mod overview;
+mod people;
 pub mod problem;
+mod proposals;
 mod signed_in;
+mod texts;
+
+pub use me::Site;
+
+/// The parts that handlers are made from; each asks for the ones it needs.
+#[derive(Clone, Debug, FromRef)]
+pub struct Parts {
+    /// What survives.
+    pub store: Store,
+    /// Who is signed in.
+    pub sessions: Sessions,
+    /// What time it is.
+    pub clock: Clock,
+    /// What the operator has set.
+    pub site: Site,
+}
+
+/// Everything under `/api`.
+pub fn api(parts: Parts) -> Router {
+    let (routes, description) = described().split_for_parts();
+    routes
+        .route("/api/openapi.json", get(async move || axum::Json(description)))
+        // Whatever else begins so is not a page: without this the web client's first page would be the answer.
+        .route("/api", any(nothing_here))
+        .route("/api/{*rest}", any(nothing_here))
+        .method_not_allowed_fallback(async || problem::Problem::method_not_allowed())
+        // Answers are for one person at one moment.
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .with_state(parts)
+}
+
+async fn nothing_here() -> problem::Problem {
+    problem::Problem::not_found()
+}
+
+/// The description of everything under `/api`, as `/api/openapi.json` gives it.
+#[must_use]
+pub fn description() -> openapi::OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<Parts> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(me::me))
+        .routes(routes!(overview::overview))
+        .routes(routes!(agreements::list))
+        .routes(routes!(agreements::one))
+        .routes(routes!(documents::head))
+        .routes(routes!(documents::content))
+        .routes(routes!(documents::meetings))
+        .routes(routes!(documents::threads))
+        .routes(routes!(documents::versions))
+        .routes(routes!(documents::signoffs))
+        .routes(routes!(goals::list))
+        .routes(routes!(proposals::list, proposals::keep))
+}
+
+/// What stands above the routes in the description.
+#[derive(OpenApi)]
+#[openapi(info(title = "Samspil", description = "The structured dialogue of a municipality. Errors are `application/problem+json`."))]
+struct Description;

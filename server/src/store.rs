@@ -3,11 +3,16 @@
 
 use sqlx::{PgPool, Postgres};
 
+pub mod agreements;
 pub mod audit;
+pub mod comments;
 pub mod creation;
 pub mod documents;
 pub mod goals;
+pub mod governance;
+pub mod meetings;
 pub mod people;
+pub mod proposals;
 pub mod sessions;
 pub mod setup;
 pub mod sign_ins;

@@ -194,7 +194,7 @@ pub struct Remark {
     pub place: Option<String>,
     /// The title of that place.
     pub place_title: Option<String>,
-    /// When it had, or has, to be done.
+    /// When it had to be done; `None`: before signing.
     pub due_on: Option<NaiveDate>,
 }
 
@@ -220,16 +220,16 @@ pub fn remarks(facts: &Facts, demands: Demands, due: DueDays, today: NaiveDate) 
                 .collect()
         }
         AgreementStatus::Drafting | AgreementStatus::InDialogue | AgreementStatus::Reopened => {
-            let mut remarks = remarks_before_freeze(facts, demands, due);
-            remarks.extend(links_not_adopted(facts, None));
+            let mut remarks = remarks_before_freeze(facts, demands);
+            remarks.extend(links_not_adopted(facts));
             remarks
         }
-        AgreementStatus::ReadyToSign | AgreementStatus::PartlySigned | AgreementStatus::Signed => links_not_adopted(facts, None).collect(),
+        AgreementStatus::ReadyToSign | AgreementStatus::PartlySigned | AgreementStatus::Signed => links_not_adopted(facts).collect(),
         AgreementStatus::Closed | AgreementStatus::Superseded => Vec::new(),
     }
 }
 
-fn remarks_before_freeze(facts: &Facts, demands: Demands, due: DueDays) -> Vec<Remark> {
+fn remarks_before_freeze(facts: &Facts, demands: Demands) -> Vec<Remark> {
     let failing = gates(facts, demands).into_iter().filter(|gate| !gate.holds);
     failing
         .filter_map(|gate| {
@@ -253,20 +253,20 @@ fn remarks_before_freeze(facts: &Facts, demands: Demands, due: DueDays) -> Vec<R
                 kind,
                 place: section.map(|section| section.key.clone()).or(gate.place),
                 place_title: section.map(|section| section.title.clone()).or(gate.place_title),
-                due_on: due.sign,
+                due_on: None,
             })
         })
         .collect()
 }
 
 /// One remark for each goal that points at a document which is not adopted.
-fn links_not_adopted(facts: &Facts, due_on: Option<NaiveDate>) -> impl Iterator<Item = Remark> {
+fn links_not_adopted(facts: &Facts) -> impl Iterator<Item = Remark> {
     let goals = facts.goals.iter().filter(|goal| goal.links.iter().any(|link| link.target.is_some() && !link.adopted));
-    goals.map(move |goal| Remark {
+    goals.map(|goal| Remark {
         kind: WaitingKind::LinkNotAdopted,
         place: Some(goal.id.to_string()),
         place_title: Some(goal.title.clone()),
-        due_on,
+        due_on: None,
     })
 }
 

@@ -62,6 +62,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "/problems/foreign-origin", "Forespørgslen kommer fra et andet websted.")
     }
 
+    /// 405: this address exists, but not for this.
+    #[must_use]
+    pub const fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed", "Det kan man ikke gøre her.")
+    }
+
     /// 422: the request does not make sense; `detail` says why, for whoever wrote the client.
     #[must_use]
     pub fn invalid(detail: impl Into<String>) -> Self {

@@ -1,5 +1,7 @@
 //! People, their places in the organisation and the principals made of them.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 use uuid::Uuid;
 
@@ -42,6 +44,19 @@ impl Store {
         .fetch_optional(self.pool())
         .await?;
         Ok(row)
+    }
+
+    /// These people as shown to others, by id.
+    pub async fn people(&self, people: &[PersonId]) -> Result<HashMap<PersonId, PersonRow>> {
+        let ids: Vec<Uuid> = people.iter().map(|person| person.0).collect();
+        let rows = sqlx::query_as!(
+            PersonRow,
+            r#"SELECT id, given_name, family_name, display_name, title, access_version FROM person WHERE id = ANY($1)"#,
+            &ids
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows.into_iter().map(|row| (PersonId(row.id), row)).collect())
     }
 }
 

@@ -49,7 +49,8 @@ fn an_agreement_that_lacks_nothing_passes_every_gate() {
 
 #[test]
 fn each_lack_fails_its_own_gate_and_no_other() {
-    let cases: [(&str, fn(&mut Facts), GateKind, bool, Option<&str>); 8] = [
+    type Lack = (&'static str, fn(&mut Facts), GateKind, bool, Option<&'static str>);
+    let cases: [Lack; 8] = [
         (
             "no goal at all",
             |facts| facts.goals[0].links = goal(&[(ChainGoalKind::Initiative, true)]).links,
