@@ -1,6 +1,7 @@
 //! Who is asking. A sign-in at the identity provider becomes a row in our own session table behind a cookie; every request and
 //! every socket is answered from that row, so that signing out anywhere ends it everywhere.
 
+pub mod demo_idp;
 pub mod oidc;
 pub mod session;
 pub mod sign_in;

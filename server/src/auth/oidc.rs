@@ -42,7 +42,7 @@ pub struct Settings {
     /// Our client id.
     pub client_id: String,
     /// Our client secret.
-    pub client_secret: String,
+    pub client_secret: ClientSecret,
     /// The address at which browsers reach us.
     pub public_url: String,
     /// Scopes beside `openid`, e.g. `profile`, or `allatclaims` for AD FS.
@@ -292,6 +292,9 @@ impl Provider {
         if claims.get("azp").is_some_and(|azp| azp.as_str() != Some(ours)) {
             return Err(ClaimsVerificationError::InvalidAudience("azp names another client".to_owned()));
         }
+        if verified.subject().is_empty() {
+            return Err(ClaimsVerificationError::InvalidSubject("it is empty".to_owned()));
+        }
         let latest = (now + CLOCK_SKEW).timestamp();
         if claims.get("nbf").is_some_and(|nbf| !nbf.as_i64().is_some_and(|nbf| nbf <= latest)) {
             return Err(ClaimsVerificationError::Expired("not valid yet".to_owned()));
@@ -312,7 +315,7 @@ impl Provider {
         CoreClient::from_provider_metadata(
             metadata.clone(),
             ClientId::new(settings.client_id.clone()),
-            Some(ClientSecret::new(settings.client_secret.clone())),
+            Some(settings.client_secret.clone()),
         )
         .set_redirect_uri(self.inner.redirect.clone())
         .set_auth_type(if in_body { AuthType::RequestBody } else { AuthType::BasicAuth })
@@ -365,3 +368,6 @@ fn payload(token: &str) -> Option<Claims> {
     let payload = token.split('.').nth(1)?;
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,8 @@ impl Role {
 
     /// The token role that must be there for a placement in this role to count: `unit_leader` in the token covers acting
     /// leaders, substitutes and appointments by date (design §6).
-    fn in_token(self) -> &'static [Role] {
+    #[must_use]
+    pub fn in_token(self) -> &'static [Role] {
         match self {
             Role::ActingUnitLeader | Role::SubstituteUnitLeader => &[Role::UnitLeader, Role::ActingUnitLeader],
             Role::SubstituteCounterpart => &[Role::Director, Role::HeadOfDepartment, Role::UnitLeader],

@@ -34,6 +34,24 @@ impl Store {
         Ok(id.map(PersonId))
     }
 
+    /// Everybody, unit by unit: agreement units first, then up the organisation; within it by name.
+    pub async fn directory(&self) -> Result<Vec<DirectoryRow>> {
+        let rows = sqlx::query_as!(
+            DirectoryRow,
+            r#"SELECT person.id, person.slug, person.upn, person.display_name AS name, person.title, place.name AS "unit?",
+                      ARRAY(SELECT DISTINCT role FROM person_role WHERE person_id = person.id ORDER BY role) AS "roles!"
+               FROM person LEFT JOIN LATERAL (
+                   SELECT org_node.name, array_position(ARRAY['agreement_unit', 'department', 'directorate', 'executive_board',
+                       'municipality', 'board', 'committee', 'advisory_council', 'council'], org_node.kind) AS rank
+                   FROM person_role JOIN org_node ON org_node.id = person_role.org_id
+                   WHERE person_role.person_id = person.id ORDER BY rank, org_node.name LIMIT 1) place ON true
+               ORDER BY place.rank NULLS LAST, place.name, person.display_name, person.id"#
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows)
+    }
+
     /// A person as shown to others; `None` if there is no such person.
     pub async fn person(&self, person: PersonId) -> Result<Option<PersonRow>> {
         let row = sqlx::query_as!(
@@ -58,6 +76,25 @@ impl Store {
         .await?;
         Ok(rows.into_iter().map(|row| (PersonId(row.id), row)).collect())
     }
+}
+
+/// A person as the demo identity provider shows them.
+#[derive(Clone, Debug)]
+pub struct DirectoryRow {
+    /// Id.
+    pub id: PersonId,
+    /// The id in the data they were imported from.
+    pub slug: String,
+    /// Login name.
+    pub upn: Option<String>,
+    /// Name as people say it.
+    pub name: String,
+    /// Job title.
+    pub title: String,
+    /// Where they stand; one place, if there are several.
+    pub unit: Option<String>,
+    /// Role ids of all their places.
+    pub roles: Vec<String>,
 }
 
 /// A person as a row.
