@@ -3,13 +3,7 @@
 //! What may not be seen is answered exactly as what does not exist (invariant 9): an unknown id, a text that is no id, and
 //! somebody else's document get the same 404.
 
-use axum::{
-    Router,
-    extract::FromRef,
-    http::{HeaderValue, header},
-    routing::{any, get},
-};
-use tower_http::set_header::SetResponseHeaderLayer;
+use axum::{Router, extract::FromRef, routing::get};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -43,22 +37,13 @@ pub struct Parts {
     pub site: Site,
 }
 
-/// Everything under `/api`.
-pub fn api(parts: Parts) -> Router {
+/// Everything under `/api`, to be merged into a router of any state.
+pub fn api<S: Clone + Send + Sync + 'static>(parts: Parts) -> Router<S> {
     let (routes, description) = described().split_for_parts();
     routes
         .route("/api/openapi.json", get(async move || axum::Json(description)))
-        // Whatever else begins so is not a page: without this the web client's first page would be the answer.
-        .route("/api", any(nothing_here))
-        .route("/api/{*rest}", any(nothing_here))
         .method_not_allowed_fallback(async || problem::Problem::method_not_allowed())
-        // Answers are for one person at one moment.
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .with_state(parts)
-}
-
-async fn nothing_here() -> problem::Problem {
-    problem::Problem::not_found()
 }
 
 /// The description of everything under `/api`, as `/api/openapi.json` gives it.
@@ -87,3 +72,6 @@ fn described() -> OpenApiRouter<Parts> {
 #[derive(OpenApi)]
 #[openapi(info(title = "Samspil", description = "The structured dialogue of a municipality. Errors are `application/problem+json`."))]
 struct Description;
+
+#[cfg(test)]
+mod tests;

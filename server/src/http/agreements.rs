@@ -55,7 +55,7 @@ pub(super) struct ListQuery {
 struct Cursor(String, Uuid);
 
 /// The agreements I may see, by unit (Danish collation) and id.
-#[utoipa::path(get, path = "/api/agreements", params(ListQuery), responses(
+#[utoipa::path(get, operation_id = "list_agreements", path = "/api/agreements", params(ListQuery), responses(
     (status = OK, body = AgreementList), (status = UNAUTHORIZED, body = ProblemBody), (status = UNPROCESSABLE_ENTITY, body = ProblemBody)))]
 pub(super) async fn list(
     signed_in: SignedIn,
@@ -75,7 +75,7 @@ pub(super) async fn list(
 }
 
 /// An agreement's page apart from its live text.
-#[utoipa::path(get, path = "/api/agreements/{id}", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "agreement", path = "/api/agreements/{id}", params(("id" = Uuid, Path)), responses(
     (status = OK, body = AgreementView), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn one(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<AgreementView>, Problem> {
     let agreement = AgreementId(id);

@@ -24,7 +24,7 @@ async fn readable(store: &Store, id: Uuid, signed_in: &SignedIn) -> Result<(Docu
 }
 
 /// A document's head.
-#[utoipa::path(get, path = "/api/documents/{id}", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "document", path = "/api/documents/{id}", params(("id" = Uuid, Path)), responses(
     (status = OK, body = DocumentView), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn head(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<DocumentView>, Problem> {
     let (document, abilities) = readable(&store, id, &signed_in).await?;
@@ -41,7 +41,7 @@ pub(super) async fn head(signed_in: SignedIn, State(store): State<Store>, Path(i
 }
 
 /// The canonical JSON of the content as it is committed now: the bytes that are hashed, shown and signed.
-#[utoipa::path(get, path = "/api/documents/{id}/content", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "document_content", path = "/api/documents/{id}/content", params(("id" = Uuid, Path)), responses(
     (status = OK, content_type = "application/json", body = serde_json::Value), (status = UNAUTHORIZED, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn content(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<impl IntoResponse, Problem> {
@@ -51,7 +51,7 @@ pub(super) async fn content(signed_in: SignedIn, State(store): State<Store>, Pat
 }
 
 /// The dialogue meetings about the agreement that this document is a version of, by number.
-#[utoipa::path(get, path = "/api/documents/{id}/meetings", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "document_meetings", path = "/api/documents/{id}/meetings", params(("id" = Uuid, Path)), responses(
     (status = OK, body = Vec<Meeting>), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn meetings(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<Vec<Meeting>>, Problem> {
     let (document, _) = readable(&store, id, &signed_in).await?;
@@ -61,7 +61,7 @@ pub(super) async fn meetings(signed_in: SignedIn, State(store): State<Store>, Pa
 }
 
 /// The comment threads beside the text, resolved ones too, in the order in which they were begun.
-#[utoipa::path(get, path = "/api/documents/{id}/threads", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "document_threads", path = "/api/documents/{id}/threads", params(("id" = Uuid, Path)), responses(
     (status = OK, body = Vec<Thread>), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn threads(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<Vec<Thread>>, Problem> {
     let (document, _) = readable(&store, id, &signed_in).await?;
@@ -90,7 +90,7 @@ pub(super) async fn threads(signed_in: SignedIn, State(store): State<Store>, Pat
 }
 
 /// The named states of the document, newest first.
-#[utoipa::path(get, path = "/api/documents/{id}/versions", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "document_versions", path = "/api/documents/{id}/versions", params(("id" = Uuid, Path)), responses(
     (status = OK, body = Vec<Revision>), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn versions(
     signed_in: SignedIn,
@@ -113,7 +113,7 @@ pub(super) async fn versions(
 }
 
 /// The signatures on the document, lapsed ones too, oldest first.
-#[utoipa::path(get, path = "/api/documents/{id}/signoffs", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "document_signoffs", path = "/api/documents/{id}/signoffs", params(("id" = Uuid, Path)), responses(
     (status = OK, body = Vec<Signature>), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn signoffs(
     signed_in: SignedIn,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The goals of the chain. Of a document that may not be seen, its title and its goals' titles alone.
-#[utoipa::path(get, path = "/api/goals", responses((status = OK, body = ChainGoalList), (status = UNAUTHORIZED, body = ProblemBody)))]
+#[utoipa::path(get, operation_id = "list_goals", path = "/api/goals", responses((status = OK, body = ChainGoalList), (status = UNAUTHORIZED, body = ProblemBody)))]
 pub(super) async fn list(signed_in: SignedIn, State(store): State<Store>) -> Result<Json<ChainGoalList>, Problem> {
     let goals = store.chain_goals().await?;
     let mut documents: Vec<DocumentId> = goals.iter().map(|goal| goal.document).collect();

@@ -18,7 +18,7 @@ pub struct Site {
 }
 
 /// Who is signed in.
-#[utoipa::path(get, path = "/api/me", responses((status = OK, body = Me), (status = UNAUTHORIZED, body = ProblemBody)))]
+#[utoipa::path(get, operation_id = "me", path = "/api/me", responses((status = OK, body = Me), (status = UNAUTHORIZED, body = ProblemBody)))]
 pub(super) async fn me(signed_in: SignedIn, State(store): State<Store>, State(site): State<Site>) -> Result<Json<Me>, Problem> {
     let principal = &signed_in.principal;
     let person = store.person(principal.person).await?.ok_or_else(Problem::signed_out)?;

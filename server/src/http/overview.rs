@@ -38,7 +38,7 @@ const NEWS_DAYS: i64 = 30;
 const WORDS_CHARS_MAX: usize = 200;
 
 /// The first page.
-#[utoipa::path(get, path = "/api/overview", responses((status = OK, body = Overview), (status = UNAUTHORIZED, body = ProblemBody)))]
+#[utoipa::path(get, operation_id = "overview", path = "/api/overview", responses((status = OK, body = Overview), (status = UNAUTHORIZED, body = ProblemBody)))]
 pub(super) async fn overview(signed_in: SignedIn, State(store): State<Store>) -> Result<Json<Overview>, Problem> {
     let now = signed_in.now;
     let today = danish_day(now);

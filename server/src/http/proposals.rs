@@ -24,7 +24,7 @@ const PROPOSAL_PLACE_BYTES_MAX: usize = 200;
 const PROPOSALS_PER_WRITER_MAX: i64 = 200;
 
 /// My kept proposals for a document, newest first.
-#[utoipa::path(get, path = "/api/documents/{id}/proposals", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "list_proposals", path = "/api/documents/{id}/proposals", params(("id" = Uuid, Path)), responses(
     (status = OK, body = ProposalList), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn list(
     signed_in: SignedIn,
@@ -40,7 +40,7 @@ pub(super) async fn list(
 }
 
 /// Keeps words that could not be placed. Whoever may read the document may keep words for it: they were written while they could be.
-#[utoipa::path(post, path = "/api/documents/{id}/proposals", params(("id" = Uuid, Path)), request_body = NewProposal, responses(
+#[utoipa::path(post, operation_id = "keep_proposal", path = "/api/documents/{id}/proposals", params(("id" = Uuid, Path)), request_body = NewProposal, responses(
     (status = CREATED, body = Proposal), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody),
     (status = PAYLOAD_TOO_LARGE, body = ProblemBody), (status = UNPROCESSABLE_ENTITY, body = ProblemBody)))]
 pub(super) async fn keep(
