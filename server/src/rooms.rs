@@ -2,3 +2,6 @@
 //! writes for all of them.
 
 pub mod admission;
+pub mod document;
+pub mod presence;
+pub mod room;

@@ -1,0 +1,239 @@
+//! One live document in memory: the Y.Doc, the index that admission checks against, and who owns which client id. Everything
+//! that touches yrs for a live document is here; nothing here awaits.
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use bytes::Bytes;
+use samspil_client_protocol::{
+    frame::{Malformed, Reader},
+    message::RefusalCode,
+};
+use yrs::{
+    Doc, OffsetKind, Options, ReadTxn, StateVector, Transact, Update,
+    updates::{decoder::Decode, encoder::Encode},
+};
+
+use super::admission::{Index, Refusal, UpdateLimits, Writer};
+use crate::{
+    config::Limits,
+    content,
+    domain::ids::PersonId,
+    store::log::{Log, Owner},
+};
+
+/// A document as it is open.
+pub struct LiveDocument {
+    doc: Doc,
+    index: Index,
+    owners: HashMap<u64, Ownership>,
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ownership {
+    person: Option<PersonId>,
+    retired: bool,
+}
+
+/// What an admitted and applied update was.
+#[derive(Debug)]
+pub struct Applied {
+    /// The update as it goes into the log and to the others; `None` when it brought nothing new.
+    pub update: Option<Bytes>,
+    /// Client ids that were used for the first time.
+    pub new_clients: Vec<u64>,
+    /// It wrote or deleted under `goals`.
+    pub touches_goals: bool,
+}
+
+/// Why an update was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum NotApplied {
+    /// It may not come in; the document is as before.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The library failed on it. The document in memory is worth nothing any more and must be loaded again.
+    #[error("the library failed on an admitted update: {0}")]
+    Broken(String),
+}
+
+/// A document that could not be made from its log.
+#[derive(Debug, thiserror::Error)]
+#[error("the log does not replay at seq {seq}: {what}")]
+pub struct NotReplayed {
+    /// Where.
+    pub seq: u64,
+    /// What happened.
+    pub what: String,
+}
+
+/// An empty Y.Doc as every document here is: positions count UTF-16 code units, and the server makes no changes of its own.
+fn new_doc() -> Doc {
+    Doc::with_options(Options { offset_kind: OffsetKind::Utf16, cleanup_formatting: false, ..Options::default() })
+}
+
+/// The limits of one update, from the settings.
+#[must_use]
+pub fn update_limits(limits: &Limits) -> UpdateLimits {
+    UpdateLimits {
+        blocks_max: limits.update_blocks_max,
+        same_origin_max: limits.update_same_origin_max,
+        clients_max: limits.update_clients_max,
+        delete_ranges_max: limits.update_delete_ranges_max,
+        value_depth_max: limits.value_depth_max,
+        type_depth_max: u16::try_from(limits.type_depth_max).unwrap_or(u16::MAX),
+        attribute_bytes_max: limits.attribute_bytes_max,
+    }
+}
+
+impl LiveDocument {
+    /// Replays a log: snapshot, then every update after it.
+    pub fn replay(log: &Log, limits: &UpdateLimits) -> Result<Self, NotReplayed> {
+        let mut document = Self {
+            doc: new_doc(),
+            index: Index::default(),
+            owners: log.owners.iter().map(|Owner { client, person, retired }| (*client, Ownership { person: *person, retired: *retired })).collect(),
+            bytes: 0,
+        };
+        let mut expected = 1;
+        if let Some(snapshot) = &log.snapshot {
+            document.replay_one(&snapshot.state, limits).map_err(|what| NotReplayed { seq: snapshot.seq, what })?;
+            expected = snapshot.seq + 1;
+        }
+        for update in &log.updates {
+            if update.seq != expected {
+                return Err(NotReplayed { seq: expected, what: "an update is missing from the log".into() });
+            }
+            document.replay_one(&update.payload, limits).map_err(|what| NotReplayed { seq: update.seq, what })?;
+            expected += 1;
+        }
+        if expected != log.head + 1 {
+            return Err(NotReplayed { seq: expected, what: format!("the log ends before its head {}", log.head) });
+        }
+        Ok(document)
+    }
+
+    fn replay_one(&mut self, update: &Bytes, limits: &UpdateLimits) -> Result<(), String> {
+        self.index.load(update, limits).map_err(|refusal| refusal.to_string())?;
+        self.apply(update)
+    }
+
+    /// Admits an update from a person and applies it.
+    pub fn write(&mut self, update: &Bytes, writer: DocumentWriter, limits: &UpdateLimits) -> Result<Applied, NotApplied> {
+        let admitted = self.index.admit(update, &OwnedWriter { writer, owners: &self.owners }, limits)?;
+        if !admitted.brings_news {
+            return Ok(Applied { update: None, new_clients: Vec::new(), touches_goals: false });
+        }
+        let new_clients: Vec<u64> = admitted.clients.iter().copied().filter(|client| !self.owners.contains_key(client)).collect();
+        let update = admitted.update.clone();
+        let touches_goals = admitted.touches_goals;
+        self.apply(&update).map_err(NotApplied::Broken)?;
+        self.index.learn(admitted);
+        for client in &new_clients {
+            self.owners.insert(*client, Ownership { person: Some(writer.person), retired: false });
+        }
+        Ok(Applied { update: Some(update), new_clients, touches_goals })
+    }
+
+    fn apply(&mut self, update: &Bytes) -> Result<(), String> {
+        let doc = &self.doc;
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            let decoded = Update::decode_v1(update).map_err(|error| error.to_string())?;
+            let mut transaction = doc.transact_mut();
+            transaction.apply_update(decoded).map_err(|error| error.to_string())?;
+            // Admission lets nothing through that would have to wait.
+            if transaction.store().pending_update().is_some() || transaction.store().pending_ds().is_some() {
+                return Err("something was parked instead of applied".to_owned());
+            }
+            Ok(())
+        }));
+        self.bytes += update.len();
+        applied.unwrap_or_else(|_| Err("it panicked".to_owned()))
+    }
+
+    /// The state vector, as sync step 1 carries it.
+    #[must_use]
+    pub fn state_vector(&self) -> Vec<u8> {
+        self.doc.transact().state_vector().encode_v1()
+    }
+
+    /// Everything that a holder of this state vector lacks.
+    pub fn diff(&self, state_vector: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let known = read_state_vector(state_vector)?;
+        Ok(self.doc.transact().encode_state_as_update_v1(&known))
+    }
+
+    /// The whole state as one update.
+    #[must_use]
+    pub fn state(&self) -> Bytes {
+        self.doc.transact().encode_state_as_update_v1(&StateVector::default()).into()
+    }
+
+    /// The canonical content (reliability-security §6.1).
+    #[must_use]
+    pub fn content(&self) -> Vec<u8> {
+        content::render(&self.doc)
+    }
+
+    /// What SQL is to know of it.
+    #[must_use]
+    pub fn project(&self) -> content::Projection {
+        content::project(&self.doc)
+    }
+
+    /// About how many bytes its state takes, encoded: never less.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many clients have written in it.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.index.clients()
+    }
+}
+
+/// Reads a state vector without believing its count, which could ask for gigabytes in four bytes.
+fn read_state_vector(bytes: &[u8]) -> Result<StateVector, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let count = reader.count(2)?;
+    let mut seen = HashSet::with_capacity(count);
+    for _ in 0..count {
+        let client = reader.varuint()?;
+        let clock = reader.varuint()?;
+        if client == 0 || clock > u64::from(u32::MAX) || !seen.insert(client) {
+            return Err(reader.malformed("no state vector"));
+        }
+    }
+    let at = reader.malformed("no state vector");
+    reader.finish()?;
+    StateVector::decode_v1(bytes).map_err(|_| at)
+}
+
+/// Who writes, and whether they may.
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentWriter {
+    /// The person.
+    pub person: PersonId,
+    /// `Err`: not now, for this reason.
+    pub may_write: Result<(), RefusalCode>,
+}
+
+struct OwnedWriter<'a> {
+    writer: DocumentWriter,
+    owners: &'a HashMap<u64, Ownership>,
+}
+
+impl Writer for OwnedWriter<'_> {
+    fn may_write(&self) -> Result<(), RefusalCode> {
+        self.writer.may_write
+    }
+
+    fn may_use(&self, client: u64) -> bool {
+        self.owners.get(&client).is_none_or(|owner| !owner.retired && owner.person == Some(self.writer.person))
+    }
+}

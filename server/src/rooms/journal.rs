@@ -1,0 +1,129 @@
+//! One writer for all rooms: while a commit is under way the next batches gather, and then go together in one transaction.
+//! There is no timer. It answers each room with what became of its batch.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::room::Appended;
+use crate::{
+    config::Limits,
+    store::{
+        Store,
+        log::{self, Batch, NotAppended},
+    },
+};
+
+/// Batches that may wait for the writer. A room has one at most under way, so this bounds the rooms that wait without
+/// holding them up.
+const WAITING_MAX: usize = 4_096;
+/// A transaction that takes longer is given up as unknown: the rooms read what became of it.
+const APPEND_PATIENCE: Duration = Duration::from_secs(5);
+
+struct Job {
+    batch: Batch,
+    answer: oneshot::Sender<Appended>,
+}
+
+/// Sends to the writer. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Journal {
+    /// Starts the writer on the current runtime; it ends when every `Journal` is gone.
+    #[must_use]
+    pub fn start(store: Store, limits: &Limits) -> Self {
+        let (jobs, inbox) = mpsc::channel(WAITING_MAX);
+        let (updates_max, bytes_max) = (limits.journal_batch_updates_max, limits.journal_batch_bytes_max);
+        tokio::spawn(write(store, inbox, updates_max, bytes_max));
+        Self { jobs }
+    }
+
+    /// Appends a batch; the receiver learns how it ended. If the writer is gone, the receiver is told by its absence.
+    pub async fn append(&self, batch: Batch) -> oneshot::Receiver<Appended> {
+        let (answer, answered) = oneshot::channel();
+        // A failed send drops `answer`, which the receiver sees.
+        let _ = self.jobs.send(Job { batch, answer }).await;
+        answered
+    }
+}
+
+async fn write(store: Store, mut inbox: mpsc::Receiver<Job>, updates_max: usize, bytes_max: usize) {
+    while let Some(first) = inbox.recv().await {
+        let mut updates = first.batch.rows.len();
+        let mut bytes = first.batch.bytes();
+        let mut jobs = vec![first];
+        while updates < updates_max && bytes < bytes_max {
+            let Ok(job) = inbox.try_recv() else { break };
+            updates += job.batch.rows.len();
+            bytes += job.batch.bytes();
+            jobs.push(job);
+        }
+        // Rows are locked in ascending order of the documents' ids.
+        jobs.sort_by_key(|job| job.batch.document);
+        metrics::histogram!("samspil_journal_batch_updates").record(u32::try_from(updates).unwrap_or(u32::MAX));
+        append_all(&store, jobs).await;
+    }
+}
+
+/// Appends what can be appended. Rooms whose rights changed are told at once, the others are tried again without them.
+async fn append_all(store: &Store, mut jobs: Vec<Job>) {
+    while !jobs.is_empty() {
+        let batches: Vec<&Batch> = jobs.iter().map(|job| &job.batch).collect();
+        match appended(store, &batches).await {
+            Ok(firsts) => {
+                for (job, first) in jobs.drain(..).zip(firsts) {
+                    answer(job, Appended::Committed { first });
+                }
+            }
+            Err(Failed::Changed(documents)) => {
+                for job in jobs.extract_if(.., |job| documents.contains(&job.batch.document)) {
+                    answer(job, Appended::AccessChanged);
+                }
+            }
+            Err(Failed::Taken(documents)) => {
+                for job in jobs.extract_if(.., |job| documents.contains(&job.batch.document)) {
+                    answer(job, Appended::ClientTaken);
+                }
+            }
+            Err(Failed::Refused) if jobs.len() > 1 => {
+                for job in std::mem::take(&mut jobs) {
+                    Box::pin(append_all(store, vec![job])).await;
+                }
+            }
+            Err(Failed::Refused) => jobs.drain(..).for_each(|job| answer(job, Appended::Rejected)),
+            Err(Failed::Unknown) => jobs.drain(..).for_each(|job| answer(job, Appended::Unknown)),
+        }
+    }
+}
+
+enum Failed {
+    Changed(Vec<crate::domain::ids::DocumentId>),
+    Taken(Vec<crate::domain::ids::DocumentId>),
+    Refused,
+    Unknown,
+}
+
+async fn appended(store: &Store, batches: &[&Batch]) -> Result<Vec<u64>, Failed> {
+    match tokio::time::timeout(APPEND_PATIENCE, log::append(store, batches)).await {
+        Ok(Ok(firsts)) => Ok(firsts),
+        Ok(Err(NotAppended::AccessChanged(documents))) => Err(Failed::Changed(documents)),
+        Ok(Err(NotAppended::ClientTaken(documents))) => Err(Failed::Taken(documents)),
+        Ok(Err(NotAppended::Store(error))) => {
+            let refused = error.is_refusal();
+            tracing::error!(rooms = batches.len(), refused, error = &error as &dyn std::error::Error, "a batch was not appended");
+            Err(if refused { Failed::Refused } else { Failed::Unknown })
+        }
+        Err(_) => {
+            tracing::error!(rooms = batches.len(), "the database did not answer in time");
+            Err(Failed::Unknown)
+        }
+    }
+}
+
+fn answer(job: Job, appended: Appended) {
+    // The room may be gone; then nobody waits for it.
+    let _ = job.answer.send(appended);
+}

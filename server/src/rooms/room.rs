@@ -1,0 +1,685 @@
+//! A live document with the people who have it open: a pure state machine. Input and the moment go in, a list of things to do
+//! comes out; nothing is awaited, so a test needs no sockets and no sleeping. One task owns it (`task`).
+//!
+//! The order is always: admit → apply → append → commit → acknowledge → fan out. Whatever the room tells anybody has been
+//! committed; while a batch is on its way, newcomers and questions wait.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use samspil_client_protocol::{
+    api::{Abilities, ReadOnlyBecause},
+    close::CloseCode,
+    frame::{self, ClientFrame},
+    message::{AbilityChanged, AbilityReason, Event, Hello, PeerPerson, RefusalAction, RefusalCode, Refused},
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    admission::{Refusal, UpdateLimits},
+    document::{DocumentWriter, LiveDocument, NotApplied, NotReplayed, update_limits},
+    presence::{Presence, Relay},
+};
+use crate::{
+    config::Limits,
+    domain::{
+        access::{DocumentAccess, abilities},
+        ids::{DocumentId, PersonId, SessionId},
+        principal::Principal,
+    },
+    store::log::{Batch, Log, Row, Versions},
+};
+
+/// A connection within one room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u32);
+
+/// Somebody who comes in.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    /// Who, with roles and places.
+    pub principal: Principal,
+    /// Their access version when the principal was loaded.
+    pub person_version: i64,
+    /// The session's.
+    pub session_version: i64,
+    /// When the session ends at the latest.
+    pub session_until: DateTime<Utc>,
+    /// As others see them; the room gives the colour.
+    pub person: PeerPerson,
+    /// Offered `samspil.v1`: gets our frames.
+    pub samspil: bool,
+}
+
+/// What decides who may do what with the document, as of one access version.
+#[derive(Clone, Debug)]
+pub struct RoomAccess {
+    /// What `abilities` asks for.
+    pub document: DocumentAccess,
+    /// The access version it was loaded at.
+    pub version: i64,
+}
+
+/// What the room wants done, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a frame to a peer.
+    Send(PeerId, Bytes),
+    /// Close a peer's socket; the room has forgotten the peer already.
+    Close(PeerId, CloseCode, &'static str),
+    /// The document in memory is worth nothing: load it again and call [`Room::reloaded`].
+    Reload,
+    /// The document's access or a peer's principal is out of date: load them again and call [`Room::access`].
+    Refresh,
+}
+
+/// How a batch ended.
+#[derive(Debug)]
+pub enum Appended {
+    /// It is on disk; its first update has this seq.
+    Committed {
+        /// Seq of the first update.
+        first: u64,
+    },
+    /// Unknown, or the database is not there: it is settled by loading and admitting again.
+    Unknown,
+    /// Rights changed meanwhile: nothing of it was kept; admit again under the new ones.
+    AccessChanged,
+    /// A client id is somebody else's: nothing was kept; load who owns what and admit again.
+    ClientTaken,
+    /// The database refuses this very batch: none of it will ever be kept.
+    Rejected,
+}
+
+/// The live document and its peers.
+pub struct Room {
+    id: DocumentId,
+    schema: u32,
+    limits: Limits,
+    update_limits: UpdateLimits,
+    document: Option<LiveDocument>,
+    head: u64,
+    access: RoomAccess,
+    peers: BTreeMap<PeerId, Peer>,
+    /// Who has left while words of theirs were still waiting: they wrote them while they were here.
+    departed: BTreeMap<PeerId, Newcomer>,
+    presence: Presence,
+    next_peer: u32,
+    /// Updates that are here and not admitted yet, in order of arrival.
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    /// The batch that is on its way.
+    in_flight: Option<InFlight>,
+    /// Who waits for committed state.
+    asking: Vec<Asking>,
+}
+
+struct Peer {
+    newcomer: Newcomer,
+    told: Abilities,
+    /// Update frames that have arrived.
+    frames: u64,
+    /// It was sent step 1 after a gap: until its next step 2, gaps are not answered.
+    resyncing: bool,
+    refusals_in_a_row: u32,
+    welcomed: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    peer: PeerId,
+    /// Who sent it; kept because the peer may be gone when it is admitted.
+    author: Author,
+    frame: u64,
+    step2: bool,
+    update: Bytes,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Author {
+    person: PersonId,
+    session: SessionId,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    frames: Vec<Waiting>,
+    /// The update of each row, with who is not to be sent it.
+    rows: Vec<(PeerId, Bytes)>,
+    settled: BTreeMap<PeerId, u64>,
+}
+
+#[derive(Debug)]
+enum Asking {
+    Welcome(PeerId),
+    Diff(PeerId, Bytes),
+}
+
+impl Room {
+    /// A room over a log that has been read. Fails when the log does not replay: then nobody is shown anything.
+    pub fn open(id: DocumentId, schema: u32, log: &Log, access: RoomAccess, limits: Limits) -> Result<Self, NotReplayed> {
+        let update_limits = update_limits(&limits);
+        Ok(Self {
+            id,
+            schema,
+            document: Some(LiveDocument::replay(log, &update_limits)?),
+            head: log.head,
+            access,
+            peers: BTreeMap::new(),
+            departed: BTreeMap::new(),
+            presence: Presence::default(),
+            next_peer: 1,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            in_flight: None,
+            asking: Vec::new(),
+            limits,
+            update_limits,
+        })
+    }
+
+    /// Seq of the newest committed update.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// How many peers.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Nobody is here and nothing is on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.peers.is_empty() && self.waiting.is_empty() && self.in_flight.is_none() && self.document.is_some()
+    }
+
+    /// Whether the document can be asked: it is loaded and nothing uncommitted is in it.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.is_none() && self.document.is_some()
+    }
+
+    /// The document, when [`Self::is_settled`].
+    #[must_use]
+    pub fn committed(&self) -> Option<&LiveDocument> {
+        self.document.as_ref().filter(|_| self.in_flight.is_none())
+    }
+
+    /// The sessions and people with a connection here, for those who watch over rights.
+    pub fn connected(&self) -> impl Iterator<Item = (&Principal, i64, i64)> {
+        self.peers.values().map(|peer| (&peer.newcomer.principal, peer.newcomer.person_version, peer.newcomer.session_version))
+    }
+
+    /// The access version in force here.
+    #[must_use]
+    pub fn access_version(&self) -> i64 {
+        self.access.version
+    }
+
+    /// Somebody comes in. `Err`: they may not see it.
+    pub fn join(&mut self, mut newcomer: Newcomer, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Result<PeerId, CloseCode> {
+        let told = abilities(&newcomer.principal, &self.access.document, now);
+        if !told.read {
+            return Err(CloseCode::NotFound);
+        }
+        let id = PeerId(self.next_peer);
+        self.next_peer = self.next_peer.wrapping_add(1).max(1);
+        newcomer.person.colour = self.colour(newcomer.principal.person);
+        self.peers.insert(id, Peer { newcomer, told, frames: 0, resyncing: false, refusals_in_a_row: 0, welcomed: false });
+        self.asking.push(Asking::Welcome(id));
+        self.answer(now, out);
+        Ok(id)
+    }
+
+    /// A person keeps their colour within a document; two who are here together never share one while there are five.
+    fn colour(&self, person: PersonId) -> u8 {
+        let own = self.peers.values().find(|peer| peer.newcomer.principal.person == person).map(|peer| peer.newcomer.person.colour);
+        own.unwrap_or_else(|| {
+            let favourite = Sha256::digest([self.id.0.as_bytes().as_slice(), person.0.as_bytes()].concat())[0] % 5;
+            (0..5)
+                .map(|step| (favourite + step) % 5 + 1)
+                .find(|colour| self.peers.values().all(|peer| peer.newcomer.person.colour != *colour))
+                .unwrap_or(favourite + 1)
+        })
+    }
+
+    /// A peer's connection has ended.
+    pub fn leave(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
+        if let Some(gone) = self.peers.remove(&peer) {
+            if self.waiting.iter().chain(self.in_flight.iter().flat_map(|batch| &batch.frames)).any(|waiting| waiting.peer == peer) {
+                self.departed.insert(peer, gone.newcomer);
+            }
+            let relay = self.presence.leave(peer);
+            relay_all(relay, out);
+        }
+    }
+
+    /// A frame from a peer.
+    pub fn frame(&mut self, peer: PeerId, bytes: &Bytes, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let Some(here) = self.peers.get_mut(&peer) else { return };
+        match ClientFrame::decode(bytes) {
+            Ok(ClientFrame::Update { step2, update }) => {
+                here.frames += 1;
+                let principal = &here.newcomer.principal;
+                let author = Author { person: principal.person, session: principal.session };
+                let frame = here.frames;
+                self.waiting_bytes += update.len();
+                self.waiting.push_back(Waiting { peer, author, frame, step2, update });
+                self.refuse_overflow(out);
+            }
+            Ok(ClientFrame::SyncStep1(state_vector)) => {
+                if state_vector.len() > self.limits.state_vector_bytes_max {
+                    self.close(peer, CloseCode::Stop, "the state vector is too large", out);
+                    return;
+                }
+                self.asking.push(Asking::Diff(peer, state_vector));
+                self.answer(now, out);
+            }
+            Ok(ClientFrame::Awareness(body)) => match self.presence.show(peer, &here.newcomer.person, &body, &self.limits, now) {
+                Ok(relay) => relay_all(relay, out),
+                Err(_) => self.close(peer, CloseCode::Stop, "malformed presence", out),
+            },
+            Ok(ClientFrame::QueryAwareness) => out.extend(self.presence.all_for(peer).map(|frame| Effect::Send(peer, frame))),
+            Ok(ClientFrame::Ignored) => {}
+            Err(_) => self.close(peer, CloseCode::Stop, "malformed frame", out),
+        }
+    }
+
+    /// What is here and cannot be saved is bounded; beyond it, new words stay with their writer.
+    fn refuse_overflow(&mut self, out: &mut Vec<Effect>) {
+        let in_flight = self.in_flight.as_ref().map_or(0, |batch| batch.frames.len());
+        let too_many = self.waiting.len() + in_flight > self.limits.room_unsaved_updates_max;
+        if !too_many && self.waiting_bytes <= self.limits.room_unsaved_bytes_max {
+            return;
+        }
+        if let Some(last) = self.waiting.pop_back() {
+            self.waiting_bytes -= last.update.len();
+            self.refuse(&last, Refusal::new(0, RefusalCode::NotSaving, "nothing can be saved at the moment"), out);
+        }
+    }
+
+    /// Admits what waits, applies it, and answers the batch to append, if there is anything to append. Call it after every
+    /// round of input; while a batch is on its way it does nothing.
+    pub fn next_batch(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Option<Batch> {
+        if self.in_flight.is_some() || self.document.is_none() || self.waiting.is_empty() {
+            return None;
+        }
+        let mut batch = Batch {
+            document: self.id,
+            versions: Versions { document: self.access.version, ..Versions::default() },
+            rows: Vec::new(),
+            clients: Vec::new(),
+            projection: None,
+            at: now,
+        };
+        let mut in_flight = InFlight { frames: Vec::new(), rows: Vec::new(), settled: BTreeMap::new() };
+        let mut touches_goals = false;
+        let mut bytes = 0;
+        while let Some(waiting) = self.waiting.pop_front() {
+            self.waiting_bytes -= waiting.update.len();
+            match self.admit(&waiting, now) {
+                Ok(applied) => {
+                    if let Some(peer) = self.peers.get_mut(&waiting.peer) {
+                        peer.refusals_in_a_row = 0;
+                        peer.resyncing &= !waiting.step2;
+                    }
+                    touches_goals |= applied.touches_goals;
+                    batch.clients.extend(applied.new_clients.iter().map(|client| (*client, waiting.author.person)));
+                    if let Some(update) = applied.update {
+                        self.note_versions(&mut batch.versions, &waiting);
+                        bytes += update.len();
+                        let hash = Sha256::digest(&update).into();
+                        batch.rows.push(Row { person: waiting.author.person, session: waiting.author.session, payload: update.clone(), hash });
+                        in_flight.rows.push((waiting.peer, update));
+                    }
+                }
+                Err(NotApplied::Refused(refusal)) => self.refuse(&waiting, refusal, out),
+                Err(NotApplied::Broken(what)) => {
+                    tracing::error!(document.id = %self.id, person.id = %waiting.author.person, what, "an admitted update broke the document");
+                    self.close(waiting.peer, CloseCode::Stop, "the update could not be applied", out);
+                    // Everything of this round is admitted again on the document as it is on disk.
+                    self.put_back(in_flight.frames);
+                    self.document = None;
+                    out.push(Effect::Reload);
+                    return None;
+                }
+            }
+            in_flight.settled.insert(waiting.peer, waiting.frame);
+            in_flight.frames.push(waiting);
+            if batch.rows.len() >= self.limits.journal_batch_updates_max || bytes >= self.limits.journal_batch_bytes_max {
+                break;
+            }
+        }
+        if self.waiting.is_empty() && batch.rows.is_empty() {
+            self.departed.clear();
+        }
+        if batch.rows.is_empty() {
+            self.acknowledge(&in_flight.settled, out);
+            self.answer(now, out);
+            return None;
+        }
+        if touches_goals {
+            batch.projection = self.document.as_ref().map(LiveDocument::project);
+        }
+        self.in_flight = Some(in_flight);
+        Some(batch)
+    }
+
+    fn admit(&mut self, waiting: &Waiting, now: DateTime<Utc>) -> Result<super::document::Applied, NotApplied> {
+        let may_write = match self.writer(waiting.peer) {
+            None => Err(RefusalCode::NotSaving),
+            Some(newcomer) => writes(newcomer, &self.access.document, now),
+        };
+        let Some(document) = &mut self.document else { return Err(NotApplied::Broken("no document".into())) };
+        if document.bytes() > self.limits.document_bytes_max || document.clients() > self.limits.document_clients_max {
+            return Err(NotApplied::Refused(Refusal::new(1, RefusalCode::DocumentFull, "the document has reached its largest size")));
+        }
+        document.write(&waiting.update, DocumentWriter { person: waiting.author.person, may_write }, &self.update_limits)
+    }
+
+    fn writer(&self, peer: PeerId) -> Option<&Newcomer> {
+        self.peers.get(&peer).map(|peer| &peer.newcomer).or_else(|| self.departed.get(&peer))
+    }
+
+    fn note_versions(&self, versions: &mut Versions, waiting: &Waiting) {
+        let Some(newcomer) = self.writer(waiting.peer) else { return };
+        let person = (waiting.author.person, newcomer.person_version);
+        if !versions.persons.contains(&person) {
+            versions.persons.push(person);
+        }
+        let session = (waiting.author.session, newcomer.session_version);
+        if !versions.sessions.contains(&session) {
+            versions.sessions.push(session);
+        }
+    }
+
+    /// The journal has answered.
+    pub fn appended(&mut self, appended: &Appended, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let Some(batch) = self.in_flight.take() else { return };
+        match appended {
+            Appended::Committed { first } => {
+                let behind = *first != self.head + 1;
+                if !behind {
+                    self.head += batch.rows.len() as u64;
+                }
+                if self.waiting.is_empty() {
+                    self.departed.clear();
+                }
+                self.acknowledge_at(&batch.settled, *first + batch.rows.len() as u64 - 1, out);
+                for (author, update) in &batch.rows {
+                    self.fan_out(Some(*author), update, out);
+                }
+                if behind {
+                    // Another node wrote in between: read what it wrote. The head stays until that is here.
+                    self.document = None;
+                    out.push(Effect::Reload);
+                } else {
+                    self.answer(now, out);
+                }
+            }
+            Appended::Unknown | Appended::ClientTaken => {
+                self.put_back(batch.frames);
+                self.document = None;
+                out.push(Effect::Reload);
+            }
+            Appended::AccessChanged => {
+                self.put_back(batch.frames);
+                self.document = None;
+                out.push(Effect::Refresh);
+                out.push(Effect::Reload);
+            }
+            Appended::Rejected => {
+                for frame in &batch.frames {
+                    self.refuse(frame, Refusal::new(2, RefusalCode::Malformed, "the database refuses it"), out);
+                }
+                self.acknowledge(&batch.settled, out);
+                self.document = None;
+                out.push(Effect::Reload);
+            }
+        }
+    }
+
+    fn put_back(&mut self, frames: Vec<Waiting>) {
+        for frame in frames.into_iter().rev() {
+            self.waiting_bytes += frame.update.len();
+            self.waiting.push_front(frame);
+        }
+    }
+
+    /// The log has been read again after a failure. What was committed without being shown is shown now; what waits is
+    /// admitted again, and what is there already is acknowledged without a row.
+    pub fn reloaded(&mut self, log: &Log, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Result<(), NotReplayed> {
+        let document = LiveDocument::replay(log, &self.update_limits)?;
+        if log.head < self.head {
+            // The database went back in time: everybody starts over from what it holds now, with their own words only.
+            tracing::error!(document.id = %self.id, held = self.head, found = log.head, "the database went back in time");
+            for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+                self.close(peer, CloseCode::Resync, "the server was restored from a backup", out);
+            }
+            self.waiting.clear();
+            self.waiting_bytes = 0;
+        } else if log.snapshot.as_ref().is_some_and(|snapshot| snapshot.seq > self.head) {
+            let everything = document.state();
+            self.fan_out(None, &everything, out);
+        } else {
+            for update in log.updates.iter().filter(|update| update.seq > self.head) {
+                self.fan_out(None, &update.payload, out);
+            }
+        }
+        self.head = log.head;
+        self.document = Some(document);
+        self.answer(now, out);
+        Ok(())
+    }
+
+    /// Rights have been loaded again: the document's, and of each session its principal with versions (`None`: it is over).
+    pub fn access(&mut self, access: RoomAccess, principals: &BTreeMap<SessionId, Option<FreshPrincipal>>, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        self.access = access;
+        let mut over = Vec::new();
+        for (id, peer) in &mut self.peers {
+            match principals.get(&peer.newcomer.principal.session) {
+                Some(Some(fresh)) => {
+                    peer.newcomer.principal = fresh.principal.clone();
+                    peer.newcomer.person_version = fresh.person_version;
+                    peer.newcomer.session_version = fresh.session_version;
+                    peer.newcomer.session_until = fresh.session_until;
+                }
+                Some(None) => over.push(*id),
+                None => {}
+            }
+        }
+        for peer in over {
+            self.close(peer, CloseCode::SignIn, "signed out", out);
+        }
+        self.tick(now, out);
+    }
+
+    /// The session has ended.
+    pub fn session_ended(&mut self, session: SessionId, out: &mut Vec<Effect>) {
+        for peer in self.peers.iter().filter(|(_, peer)| peer.newcomer.principal.session == session).map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.close(peer, CloseCode::SignIn, "signed out", out);
+        }
+    }
+
+    /// Time has passed: presence that fell silent, sessions that ran out, rights that began or ended with the day.
+    pub fn tick(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        for relay in self.presence.expire(&self.limits, now) {
+            relay_all(Some(relay), out);
+        }
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            let can = abilities(&peer.newcomer.principal, &self.access.document, now);
+            if now >= peer.newcomer.session_until {
+                self.close(id, CloseCode::SignIn, "the sign-in ran out", out);
+            } else if can != peer.told {
+                let reason = reason(peer.told, can);
+                peer.told = can;
+                if peer.newcomer.samspil && peer.welcomed {
+                    out.push(Effect::Send(id, frame::ability(&AbilityChanged { abilities: can, reason })));
+                }
+                if !can.read {
+                    self.close(id, CloseCode::Stop, "access was taken away", out);
+                }
+            }
+        }
+    }
+
+    /// Tells every page that speaks `samspil.v1` of an event.
+    pub fn event(&self, event: &Event, out: &mut Vec<Effect>) {
+        let frame = frame::event(event);
+        out.extend(self.peers.iter().filter(|(_, peer)| peer.newcomer.samspil && peer.welcomed).map(|(id, _)| Effect::Send(*id, frame.clone())));
+    }
+
+    /// Closes everybody: the server stops, or the room cannot go on.
+    pub fn close_all(&mut self, code: CloseCode, why: &'static str, out: &mut Vec<Effect>) {
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.close(peer, code, why, out);
+        }
+    }
+
+    /// Answers those who wait for committed state, if the room is in one.
+    fn answer(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        if !self.is_settled() {
+            return;
+        }
+        for asking in std::mem::take(&mut self.asking) {
+            match asking {
+                Asking::Welcome(peer) => self.welcome(peer, now, out),
+                Asking::Diff(peer, state_vector) => {
+                    let diff = self.document.as_ref().map(|document| document.diff(&state_vector));
+                    match diff {
+                        Some(Ok(diff)) if self.peers.contains_key(&peer) => out.push(Effect::Send(peer, frame::sync_step2(&diff))),
+                        Some(Err(_)) => self.close(peer, CloseCode::Stop, "malformed state vector", out),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, id: PeerId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let Some(document) = &self.document else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.welcomed = true;
+        if peer.newcomer.samspil {
+            out.push(Effect::Send(
+                id,
+                frame::hello(&Hello {
+                    schema: self.schema,
+                    peer_id: id.0,
+                    person: peer.newcomer.person.clone(),
+                    abilities: peer.told,
+                    limits: self.limits.for_hello(),
+                    build: crate::BUILD.to_owned(),
+                    seq: self.head,
+                }),
+            ));
+        }
+        out.push(Effect::Send(id, frame::sync_step1(&document.state_vector())));
+        let person = peer.newcomer.principal.person;
+        out.extend(self.presence.join(id, person, now).map(|frame| Effect::Send(id, frame)));
+    }
+
+    fn fan_out(&self, author: Option<PeerId>, update: &Bytes, out: &mut Vec<Effect>) {
+        let frame = frame::update(update);
+        let others = self.peers.iter().filter(|(id, peer)| Some(**id) != author && peer.welcomed);
+        out.extend(others.map(|(id, _)| Effect::Send(*id, frame.clone())));
+    }
+
+    fn acknowledge(&self, settled: &BTreeMap<PeerId, u64>, out: &mut Vec<Effect>) {
+        self.acknowledge_at(settled, self.head, out);
+    }
+
+    fn acknowledge_at(&self, settled: &BTreeMap<PeerId, u64>, seq: u64, out: &mut Vec<Effect>) {
+        for (peer, frames) in settled {
+            if self.peers.get(peer).is_some_and(|peer| peer.newcomer.samspil) {
+                out.push(Effect::Send(*peer, frame::saved(*frames, seq)));
+            }
+        }
+    }
+
+    fn refuse(&mut self, waiting: &Waiting, refusal: Refusal, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&waiting.peer) else { return };
+        let action = refusal.action();
+        metrics::counter!("samspil_refusals_total", "rule" => refusal.rule.to_string()).increment(1);
+        let gap = refusal.code == RefusalCode::Gap;
+        if gap && peer.resyncing && !waiting.step2 {
+            return;
+        }
+        tracing::info!(document.id = %self.id, person.id = %waiting.author.person, rule = refusal.rule, what = refusal.what, "refused an update");
+        peer.refusals_in_a_row += 1;
+        let too_often = peer.refusals_in_a_row > self.limits.refusals_before_close;
+        let samspil = peer.newcomer.samspil;
+        if samspil {
+            out.push(Effect::Send(waiting.peer, frame::refused(&Refused { frame: waiting.frame, code: refusal.code, action })));
+        }
+        if too_often {
+            self.close(waiting.peer, CloseCode::Stop, "refused too often", out);
+        } else if gap {
+            peer.resyncing = true;
+            let step1 = self.document.as_ref().map(|document| frame::sync_step1(&document.state_vector()));
+            out.extend(step1.map(|frame| Effect::Send(waiting.peer, frame)));
+        } else if !samspil {
+            let (code, why) = match action {
+                RefusalAction::NewClientId => (CloseCode::NewClientId, "this client id is taken"),
+                RefusalAction::Resync => (CloseCode::ComeBack, "nothing can be saved at the moment"),
+                RefusalAction::SignIn => (CloseCode::SignIn, "sign in"),
+                RefusalAction::KeepAsProposal => (CloseCode::Stop, "refused for good"),
+            };
+            self.close(waiting.peer, code, why, out);
+        }
+    }
+
+    fn close(&mut self, peer: PeerId, code: CloseCode, why: &'static str, out: &mut Vec<Effect>) {
+        if self.peers.contains_key(&peer) {
+            out.push(Effect::Close(peer, code, why));
+            self.leave(peer, out);
+        }
+    }
+}
+
+/// A principal as it was loaded again.
+#[derive(Clone, Debug)]
+pub struct FreshPrincipal {
+    /// Roles and places.
+    pub principal: Principal,
+    /// The person's access version.
+    pub person_version: i64,
+    /// The session's.
+    pub session_version: i64,
+    /// When the session ends at the latest.
+    pub session_until: DateTime<Utc>,
+}
+
+/// May this person write now? If not, with which code are their words refused?
+fn writes(newcomer: &Newcomer, document: &DocumentAccess, now: DateTime<Utc>) -> Result<(), RefusalCode> {
+    let can = abilities(&newcomer.principal, document, now);
+    match can.read_only_because {
+        _ if can.edit => Ok(()),
+        Some(ReadOnlyBecause::Frozen | ReadOnlyBecause::Final | ReadOnlyBecause::Closed) => Err(RefusalCode::Frozen),
+        Some(ReadOnlyBecause::NotAParty) | None => Err(RefusalCode::ReadOnly),
+    }
+}
+
+fn reason(before: Abilities, after: Abilities) -> AbilityReason {
+    if after.edit && !before.edit {
+        AbilityReason::Restored
+    } else if before.edit && matches!(after.read_only_because, Some(ReadOnlyBecause::Frozen | ReadOnlyBecause::Final | ReadOnlyBecause::Closed)) {
+        AbilityReason::Frozen
+    } else {
+        AbilityReason::Revoked
+    }
+}
+
+fn relay_all(relay: Option<Relay>, out: &mut Vec<Effect>) {
+    if let Some(Relay { frame, to }) = relay {
+        out.extend(to.into_iter().map(|peer| Effect::Send(peer, frame.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests;
