@@ -2,6 +2,16 @@
 //! writes for all of them.
 
 pub mod admission;
-pub mod document;
-pub mod presence;
 pub mod room;
+
+mod compaction;
+pub mod document;
+mod journal;
+pub mod outbox;
+mod presence;
+mod registry;
+mod task;
+
+pub use compaction::{Verdict, verify};
+pub use registry::{RoomHandle, Rooms, Unavailable};
+pub use task::Committed;

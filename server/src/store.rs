@@ -11,6 +11,7 @@ pub mod documents;
 pub mod goals;
 pub mod governance;
 pub mod meetings;
+pub mod log;
 pub mod people;
 pub mod proposals;
 pub mod sessions;
@@ -45,6 +46,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Did the database refuse the data itself (SQLSTATE classes 22 and 23)? Everything else may pass when tried again.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Error::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            }
+            Error::Database(_) => false,
+            Error::Unknown { .. } => true,
+        }
+    }
+
     /// The constraint that was hit, by name, if that is what happened.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {

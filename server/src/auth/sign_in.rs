@@ -18,8 +18,7 @@ use crate::{
         ids::PersonId,
     },
     store::{
-        self, Store,
-        sessions,
+        self, Store, sessions,
         sign_ins::{self, Attempt},
     },
 };

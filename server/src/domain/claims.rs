@@ -108,7 +108,8 @@ impl RoleMapping {
                 Some(_) => foreign = true,
             }
         }
-        let roles: BTreeSet<_> = names.iter().filter_map(|name| self.values.get(name.strip_prefix(&self.strip_prefix)?)).flatten().collect();
+        let roles: BTreeSet<_> =
+            names.iter().filter_map(|name| self.values.get(name.strip_prefix(&self.strip_prefix)?)).flatten().collect();
         match (roles.is_empty(), foreign) {
             (false, _) => Ok(roles.into_iter().copied().collect()),
             (true, true) => Err(Denied::WrongMunicipality),

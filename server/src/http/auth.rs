@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     auth::{
-        SignIns,
-        oidc,
+        SignIns, oidc,
         sign_in::{Answer, Failed, Onward, Wish},
     },
     clock::Clock,
@@ -72,7 +71,12 @@ struct Callback {
     error: Option<String>,
 }
 
-async fn callback(State(sign_ins): State<SignIns>, State(clock): State<Clock>, headers: HeaderMap, Query(back): Query<Callback>) -> Response {
+async fn callback(
+    State(sign_ins): State<SignIns>,
+    State(clock): State<Clock>,
+    headers: HeaderMap,
+    Query(back): Query<Callback>,
+) -> Response {
     let answer = Answer { state: back.state, code: back.code, iss: back.iss, error: back.error };
     onward(sign_ins.complete(answer, &headers, clock.now()).await)
 }
@@ -85,7 +89,8 @@ async fn logout(State(sign_ins): State<SignIns>, State(clock): State<Clock>, hea
     }
     let out = sign_ins.sign_out(&headers, clock.now()).await?;
     let asks_for_json = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
-    let answer = if asks_for_json { JsonAnswer(json!({ "redirect_to": out.to })).into_response() } else { Redirect::to(&out.to).into_response() };
+    let answer =
+        if asks_for_json { JsonAnswer(json!({ "redirect_to": out.to })).into_response() } else { Redirect::to(&out.to).into_response() };
     Ok(private(answer, Some(&out.cookie)))
 }
 

@@ -95,7 +95,11 @@ impl LiveDocument {
         let mut document = Self {
             doc: new_doc(),
             index: Index::default(),
-            owners: log.owners.iter().map(|Owner { client, person, retired }| (*client, Ownership { person: *person, retired: *retired })).collect(),
+            owners: log
+                .owners
+                .iter()
+                .map(|Owner { client, person, retired }| (*client, Ownership { person: *person, retired: *retired }))
+                .collect(),
             bytes: 0,
         };
         let mut expected = 1;

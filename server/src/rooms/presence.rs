@@ -52,8 +52,15 @@ pub struct Relay {
 impl Presence {
     /// A peer has come; the answer is what it is to see, if anything.
     pub fn join(&mut self, peer: PeerId, person: PersonId, now: DateTime<Utc>) -> Option<Bytes> {
-        let shown =
-            Shown { person, client: None, state: None, relayed: HashSet::new(), seen: now, allowance: 0, allowance_at: now - Duration::seconds(2) };
+        let shown = Shown {
+            person,
+            client: None,
+            state: None,
+            relayed: HashSet::new(),
+            seen: now,
+            allowance: 0,
+            allowance_at: now - Duration::seconds(2),
+        };
         self.shown.insert(peer, shown);
         self.all_for(peer)
     }
@@ -73,7 +80,14 @@ impl Presence {
     }
 
     /// A peer's awareness message. What is not its own, too large or too frequent is dropped silently.
-    pub fn show(&mut self, peer: PeerId, person: &PeerPerson, body: &[u8], limits: &Limits, now: DateTime<Utc>) -> Result<Option<Relay>, Malformed> {
+    pub fn show(
+        &mut self,
+        peer: PeerId,
+        person: &PeerPerson,
+        body: &[u8],
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Relay>, Malformed> {
         let entries = frame::awareness_entries(body)?;
         let Some((client, state)) = self.own_entry(peer, &entries) else { return Ok(None) };
         let Some(shown) = self.shown.get_mut(&peer) else { return Ok(None) };

@@ -333,7 +333,12 @@ impl Room {
                         self.note_versions(&mut batch.versions, &waiting);
                         bytes += update.len();
                         let hash = Sha256::digest(&update).into();
-                        batch.rows.push(Row { person: waiting.author.person, session: waiting.author.session, payload: update.clone(), hash });
+                        batch.rows.push(Row {
+                            person: waiting.author.person,
+                            session: waiting.author.session,
+                            payload: update.clone(),
+                            hash,
+                        });
                         in_flight.rows.push((waiting.peer, update));
                     }
                 }
@@ -477,7 +482,13 @@ impl Room {
     }
 
     /// Rights have been loaded again: the document's, and of each session its principal with versions (`None`: it is over).
-    pub fn access(&mut self, access: RoomAccess, principals: &BTreeMap<SessionId, Option<FreshPrincipal>>, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+    pub fn access(
+        &mut self,
+        access: RoomAccess,
+        principals: &BTreeMap<SessionId, Option<FreshPrincipal>>,
+        now: DateTime<Utc>,
+        out: &mut Vec<Effect>,
+    ) {
         self.access = access;
         let mut over = Vec::new();
         for (id, peer) in &mut self.peers {
@@ -500,7 +511,8 @@ impl Room {
 
     /// The session has ended.
     pub fn session_ended(&mut self, session: SessionId, out: &mut Vec<Effect>) {
-        for peer in self.peers.iter().filter(|(_, peer)| peer.newcomer.principal.session == session).map(|(id, _)| *id).collect::<Vec<_>>() {
+        for peer in self.peers.iter().filter(|(_, peer)| peer.newcomer.principal.session == session).map(|(id, _)| *id).collect::<Vec<_>>()
+        {
             self.close(peer, CloseCode::SignIn, "signed out", out);
         }
     }
@@ -531,7 +543,9 @@ impl Room {
     /// Tells every page that speaks `samspil.v1` of an event.
     pub fn event(&self, event: &Event, out: &mut Vec<Effect>) {
         let frame = frame::event(event);
-        out.extend(self.peers.iter().filter(|(_, peer)| peer.newcomer.samspil && peer.welcomed).map(|(id, _)| Effect::Send(*id, frame.clone())));
+        out.extend(
+            self.peers.iter().filter(|(_, peer)| peer.newcomer.samspil && peer.welcomed).map(|(id, _)| Effect::Send(*id, frame.clone())),
+        );
     }
 
     /// Closes everybody: the server stops, or the room cannot go on.
@@ -668,7 +682,9 @@ fn writes(newcomer: &Newcomer, document: &DocumentAccess, now: DateTime<Utc>) ->
 fn reason(before: Abilities, after: Abilities) -> AbilityReason {
     if after.edit && !before.edit {
         AbilityReason::Restored
-    } else if before.edit && matches!(after.read_only_because, Some(ReadOnlyBecause::Frozen | ReadOnlyBecause::Final | ReadOnlyBecause::Closed)) {
+    } else if before.edit
+        && matches!(after.read_only_because, Some(ReadOnlyBecause::Frozen | ReadOnlyBecause::Final | ReadOnlyBecause::Closed))
+    {
         AbilityReason::Frozen
     } else {
         AbilityReason::Revoked

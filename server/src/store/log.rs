@@ -129,9 +129,8 @@ impl Store {
     pub async fn log(&self, document: DocumentId, from: ReadFrom) -> Result<Option<Log>> {
         let mut transaction = self.begin().await?;
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *transaction).await?;
-        let Some(row) = sqlx::query!("SELECT head, snapshot_seq FROM document WHERE id = $1", document.0)
-            .fetch_optional(&mut *transaction)
-            .await?
+        let Some(row) =
+            sqlx::query!("SELECT head, snapshot_seq FROM document WHERE id = $1", document.0).fetch_optional(&mut *transaction).await?
         else {
             return Ok(None);
         };
@@ -151,12 +150,13 @@ impl Store {
             }),
         };
         let after = snapshot.as_ref().map_or(0, |snapshot| signed(snapshot.seq));
-        let updates = sqlx::query!("SELECT seq, payload FROM document_update WHERE document_id = $1 AND seq > $2 ORDER BY seq", document.0, after)
-            .fetch_all(&mut *transaction)
-            .await?
-            .into_iter()
-            .map(|row| Logged { seq: unsigned(row.seq), payload: row.payload.into() })
-            .collect();
+        let updates =
+            sqlx::query!("SELECT seq, payload FROM document_update WHERE document_id = $1 AND seq > $2 ORDER BY seq", document.0, after)
+                .fetch_all(&mut *transaction)
+                .await?
+                .into_iter()
+                .map(|row| Logged { seq: unsigned(row.seq), payload: row.payload.into() })
+                .collect();
         let owners = sqlx::query!("SELECT client_id, person_id, retired FROM document_client WHERE document_id = $1", document.0)
             .fetch_all(&mut *transaction)
             .await?
@@ -164,6 +164,12 @@ impl Store {
             .map(|row| Owner { client: unsigned(row.client_id), person: row.person_id.map(PersonId), retired: row.retired })
             .collect();
         Ok(Some(Log { head: unsigned(row.head), snapshot, updates, owners }))
+    }
+
+    /// Waits until no transaction that this server may have left behind holds the document.
+    pub async fn wait_for_append(&self, document: DocumentId) -> Result<()> {
+        sqlx::query!("SELECT id FROM document WHERE id = $1 FOR SHARE", document.0).fetch_optional(self.pool()).await?;
+        Ok(())
     }
 
     /// The access versions as they are now. People and sessions that do not exist are left out.
@@ -274,10 +280,7 @@ struct Head {
 }
 
 /// Locks the documents in ascending order of id and raises their heads: the row lock gives the order of the log.
-async fn raise_heads(
-    transaction: &mut Transaction,
-    batches: &[&Batch],
-) -> std::result::Result<HashMap<DocumentId, Head>, NotAppended> {
+async fn raise_heads(transaction: &mut Transaction, batches: &[&Batch]) -> std::result::Result<HashMap<DocumentId, Head>, NotAppended> {
     let ids: Vec<Uuid> = batches.iter().map(|batch| batch.document.0).collect();
     let counts: Vec<i64> = batches.iter().map(|batch| signed(batch.rows.len() as u64)).collect();
     let rows = sqlx::query!(
@@ -418,7 +421,7 @@ async fn begin_drafting(transaction: &mut Transaction, batch: &Batch, head: &Hea
         .await?;
     if let Some(agreement) = agreement {
         let body = serde_json::json!({ "from": "not_started", "to": "drafting" });
-        super::audit::append(transaction, agreement, "status_changed", Some(row.person), &body, batch.at).await?;
+        super::audit::append(transaction, agreement, "status_changed", Some(row.person), body, batch.at).await?;
     }
     Ok(())
 }

@@ -137,12 +137,7 @@ pub async fn note_logout_token(
 }
 
 /// The sign-ins that a logout token means: those of the provider's session, or all of the subject's.
-pub async fn meant_by(
-    transaction: &mut Transaction,
-    issuer: &str,
-    subject: Option<&str>,
-    sid: Option<&str>,
-) -> Result<Vec<SessionId>> {
+pub async fn meant_by(transaction: &mut Transaction, issuer: &str, subject: Option<&str>, sid: Option<&str>) -> Result<Vec<SessionId>> {
     let sessions = sqlx::query_scalar!(
         "SELECT id FROM session WHERE issuer = $1 AND ended_at IS NULL
            AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR sid = $3) AND ($2::text IS NOT NULL OR $3::text IS NOT NULL)",

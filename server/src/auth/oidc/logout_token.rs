@@ -96,7 +96,8 @@ impl Provider {
 
 /// What a logout token that was really signed by the provider for us must say.
 fn signed_out(claims: &Claims, now: DateTime<Utc>) -> Result<SignedOut, Refused> {
-    let seconds = |claim: &str| claims.get(claim).map(|value| value.as_i64().and_then(|at| DateTime::from_timestamp(at, 0)).ok_or(Refused::Time));
+    let seconds =
+        |claim: &str| claims.get(claim).map(|value| value.as_i64().and_then(|at| DateTime::from_timestamp(at, 0)).ok_or(Refused::Time));
     let text = |claim: &str| claims.get(claim).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let issued_at = seconds("iat").ok_or(Refused::Time)??;
     let expires_at = seconds("exp").transpose()?.unwrap_or(issued_at + TAKEN_FOR);
@@ -159,7 +160,14 @@ mod tests {
             ("events as text", set("events", json!(EVENT)), Refused::Event),
             ("a nonce", set("nonce", json!("n")), Refused::Nonce),
             ("an empty nonce", set("nonce", json!(null)), Refused::Nonce),
-            ("nobody", changed(&|claims| { claims.remove("sub"); claims.remove("sid"); }), Refused::Nobody),
+            (
+                "nobody",
+                changed(&|claims| {
+                    claims.remove("sub");
+                    claims.remove("sid");
+                }),
+                Refused::Nobody,
+            ),
             ("no jti", without("jti"), Refused::Id),
             ("an empty jti", set("jti", json!("")), Refused::Id),
         ];

@@ -201,9 +201,8 @@ fn node_id(at: usize) -> u32 {
 fn add_range(ranges: &mut Vec<Range>, new: Range) {
     let first = ranges.partition_point(|range| range.to < new.from);
     let last = ranges.partition_point(|range| range.from <= new.to);
-    let merged = ranges[first..last]
-        .iter()
-        .fold(new, |merged, range| Range { from: merged.from.min(range.from), to: merged.to.max(range.to) });
+    let merged =
+        ranges[first..last].iter().fold(new, |merged, range| Range { from: merged.from.min(range.from), to: merged.to.max(range.to) });
     ranges.splice(first..last, [merged]);
 }
 
@@ -502,7 +501,11 @@ impl<'i> Stage<'i> {
         let known = self.index.clients.get(&client).map_or(&[][..], |known| &known.runs);
         let staged = self.staged.get(&client).map_or(&[][..], |staged| &staged.runs);
         let touched = |runs: &[Run]| -> Vec<PlaceId> {
-            runs[runs.partition_point(|run| run.to <= range.from)..].iter().take_while(|run| run.from < range.to).map(|run| run.place).collect()
+            runs[runs.partition_point(|run| run.to <= range.from)..]
+                .iter()
+                .take_while(|run| run.from < range.to)
+                .map(|run| run.place)
+                .collect()
         };
         let places: Vec<PlaceId> = touched(known).into_iter().chain(touched(staged)).filter(|place| *place != COLLECTED).collect();
         for place in &places {

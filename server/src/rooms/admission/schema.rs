@@ -7,18 +7,8 @@ use super::parse::Content;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name(u8);
 
-const NAMES: [&str; 10] = [
-    "paragraph",
-    "heading",
-    "bullet_list",
-    "ordered_list",
-    "list_item",
-    "table",
-    "table_row",
-    "table_cell",
-    "table_header",
-    "hard_break",
-];
+const NAMES: [&str; 10] =
+    ["paragraph", "heading", "bullet_list", "ordered_list", "list_item", "table", "table_row", "table_cell", "table_header", "hard_break"];
 
 impl Name {
     pub(super) fn of(name: &str) -> Option<Self> {

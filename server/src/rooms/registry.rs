@@ -1,0 +1,271 @@
+//! Which rooms are open. Whoever asks first for a document opens its room, and everybody who asks while it loads waits in that
+//! room's inbox, so a document is loaded once however many arrive together.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use samspil_client_protocol::{close::CloseCode, message::Event};
+use tokio::{
+    runtime::Handle,
+    sync::{broadcast, mpsc, oneshot},
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    journal::Journal,
+    outbox::Outbox,
+    room::{Newcomer, PeerId},
+    task::{Committed, Input, Surroundings, Task, Watched},
+};
+use crate::{
+    auth::Sessions,
+    clock::Clock,
+    config::Limits,
+    domain::ids::{DocumentId, PersonId, SessionId},
+    store::Store,
+};
+
+/// Inputs that may wait in a room's inbox; beyond it the sockets are read more slowly.
+const INBOX_MAX: usize = 2_048;
+/// How often rights are compared with the database, as long as nothing tells of a change earlier.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// The stack of a thread that rooms run on (reliability-security §3).
+const STACK_BYTES: usize = 8 << 20;
+/// How often a newcomer looks again for a room that left memory under its hands.
+const LOOKS_MAX: usize = 5;
+
+pub(super) struct Registry {
+    rooms: Mutex<HashMap<DocumentId, RoomHandle>>,
+}
+
+/// Sends to one room. Cheap to clone.
+#[derive(Clone)]
+pub struct RoomHandle {
+    inbox: mpsc::Sender<Input>,
+    watched: Arc<Mutex<Watched>>,
+}
+
+/// All rooms. Cheap to clone.
+#[derive(Clone)]
+pub struct Rooms {
+    registry: Arc<Registry>,
+    around: Surroundings,
+    threads: Arc<Vec<Handle>>,
+    spread: RandomState,
+}
+
+/// The server stops, or the room cannot be opened now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the room is not to be had now")]
+pub struct Unavailable;
+
+impl Registry {
+    fn rooms(&self) -> std::sync::MutexGuard<'_, HashMap<DocumentId, RoomHandle>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a room out, if it is still the one that `watched` belongs to.
+    pub(super) fn forget(&self, document: DocumentId, watched: &Arc<Mutex<Watched>>) {
+        let mut rooms = self.rooms();
+        if rooms.get(&document).is_some_and(|room| Arc::ptr_eq(&room.watched, watched)) {
+            rooms.remove(&document);
+        }
+    }
+}
+
+impl Rooms {
+    /// Starts the journal, the threads that rooms run on and the watch over rights. Must be called on the server's runtime.
+    #[must_use]
+    pub fn start(store: Store, sessions: Sessions, clock: Clock, limits: Limits) -> Self {
+        let journal = Journal::start(store.clone(), &limits);
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+        let ended = sessions.ended();
+        let rooms = Self {
+            registry: Arc::new(Registry { rooms: Mutex::default() }),
+            around: Surroundings { store, sessions, journal, clock, limits, main: Handle::current() },
+            threads: Arc::new((0..threads).map(room_thread).collect()),
+            spread: RandomState::new(),
+        };
+        tokio::spawn(watch(rooms.clone(), ended));
+        rooms
+    }
+
+    fn room(&self, document: DocumentId) -> RoomHandle {
+        let mut rooms = self.registry.rooms();
+        if let Some(room) = rooms.get(&document).filter(|room| !room.inbox.is_closed()) {
+            return room.clone();
+        }
+        let (inbox, receiver) = mpsc::channel(INBOX_MAX);
+        let watched = Arc::new(Mutex::new(Watched::default()));
+        let task =
+            Task { document, inbox: receiver, watched: watched.clone(), around: self.around.clone(), registry: self.registry.clone() };
+        let thread = usize::try_from(self.spread.hash_one(document)).unwrap_or(0) % self.threads.len();
+        self.threads[thread].spawn(task.run());
+        let room = RoomHandle { inbox, watched };
+        rooms.insert(document, room.clone());
+        room
+    }
+
+    /// Joins a document's room, opening it if need be.
+    pub async fn join(&self, document: DocumentId, newcomer: Newcomer, outbox: Arc<Outbox>) -> Result<(RoomHandle, PeerId), CloseCode> {
+        for _ in 0..LOOKS_MAX {
+            let room = self.room(document);
+            let (answer, answered) = oneshot::channel();
+            let join = Input::Join(Box::new(newcomer.clone()), outbox.clone(), answer);
+            if room.inbox.send(join).await.is_err() {
+                continue;
+            }
+            match answered.await {
+                Ok(Ok(peer)) => return Ok((room, peer)),
+                Ok(Err(code)) => return Err(code),
+                // It left memory while we were knocking.
+                Err(_) => {}
+            }
+        }
+        Err(CloseCode::ComeBack)
+    }
+
+    /// The canonical content of a document as committed, and the seq it stands at.
+    pub async fn content(&self, document: DocumentId) -> Result<Committed, Unavailable> {
+        for _ in 0..LOOKS_MAX {
+            let (answer, answered) = oneshot::channel();
+            if self.room(document).inbox.send(Input::Content(answer)).await.is_err() {
+                continue;
+            }
+            if let Ok(committed) = answered.await {
+                return Ok(committed);
+            }
+        }
+        Err(Unavailable)
+    }
+
+    /// Rights to this document changed and are committed: its room loads them again at once.
+    pub async fn access_changed(&self, document: DocumentId) {
+        let room = self.registry.rooms().get(&document).cloned();
+        if let Some(room) = room {
+            // A room that is gone holds no rights.
+            let _ = room.inbox.send(Input::Refresh).await;
+        }
+    }
+
+    /// Tells the pages that have this document open.
+    pub async fn event(&self, document: DocumentId, event: Event) {
+        let room = self.registry.rooms().get(&document).cloned();
+        if let Some(room) = room {
+            let _ = room.inbox.send(Input::Event(event)).await;
+        }
+    }
+
+    /// How many rooms are open.
+    #[must_use]
+    pub fn open_rooms(&self) -> usize {
+        self.registry.rooms().len()
+    }
+
+    /// Closes every socket with *come back*, writes what was admitted, and ends every room; at the latest after `patience`.
+    pub async fn shutdown(&self, patience: Duration) {
+        let rooms: Vec<RoomHandle> = self.registry.rooms().values().cloned().collect();
+        for room in &rooms {
+            // `try_send` would lose the word to a full inbox; a closed one has ended already.
+            let _ = tokio::time::timeout(patience, room.inbox.send(Input::Stop)).await;
+        }
+        let until = Instant::now() + patience;
+        let all_gone = async {
+            for room in rooms {
+                room.inbox.closed().await;
+            }
+        };
+        if tokio::time::timeout_at(until, all_gone).await.is_err() {
+            tracing::warn!("some rooms had not ended when the server stopped; nothing acknowledged is lost");
+        }
+    }
+}
+
+impl RoomHandle {
+    /// Passes a frame on. Waits when the room has much to do, so that the socket is read more slowly.
+    pub async fn frame(&self, peer: PeerId, bytes: Bytes) -> Result<(), Unavailable> {
+        self.inbox.send(Input::Frame(peer, bytes)).await.map_err(|_| Unavailable)
+    }
+
+    /// The connection has ended.
+    pub async fn leave(&self, peer: PeerId) {
+        // A room that has ended has forgotten everybody.
+        let _ = self.inbox.send(Input::Leave(peer)).await;
+    }
+
+    fn watched(&self) -> Watched {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A thread with a runtime of its own, for rooms alone.
+fn room_thread(number: usize) -> Handle {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime without I/O can always be made");
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name(format!("rooms-{number}"))
+        .stack_size(STACK_BYTES)
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .expect("the server cannot run without its room threads");
+    handle
+}
+
+/// Watches over rights: every second, one question for all rooms; and at once when a session ends here.
+async fn watch(rooms: Rooms, mut ended: broadcast::Receiver<SessionId>) {
+    let mut every = tokio::time::interval(WATCH_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            session = ended.recv() => match session {
+                Ok(session) => session_ended(&rooms, session).await,
+                Err(broadcast::error::RecvError::Lagged(_)) => every.reset_immediately(),
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+            _ = every.tick() => {
+                if let Err(error) = compare(&rooms).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "rights could not be compared with the database");
+                }
+            }
+        }
+    }
+}
+
+async fn session_ended(rooms: &Rooms, session: SessionId) {
+    let open: Vec<RoomHandle> = rooms.registry.rooms().values().cloned().collect();
+    for room in open.into_iter().filter(|room| room.watched().sessions.contains_key(&session)) {
+        let _ = room.inbox.send(Input::SessionEnded(session)).await;
+    }
+}
+
+async fn compare(rooms: &Rooms) -> crate::store::Result<()> {
+    let open: Vec<(DocumentId, RoomHandle)> = rooms.registry.rooms().iter().map(|(id, room)| (*id, room.clone())).collect();
+    let watched: Vec<(DocumentId, RoomHandle, Watched)> = open
+        .into_iter()
+        .map(|(id, room)| {
+            let watched = room.watched();
+            (id, room, watched)
+        })
+        .filter(|(.., watched)| !watched.sessions.is_empty())
+        .collect();
+    if watched.is_empty() {
+        return Ok(());
+    }
+    let documents: Vec<DocumentId> = watched.iter().map(|(id, ..)| *id).collect();
+    let persons: Vec<PersonId> = watched.iter().flat_map(|(.., watched)| watched.persons.keys().copied()).collect();
+    let sessions: Vec<SessionId> = watched.iter().flat_map(|(.., watched)| watched.sessions.keys().copied()).collect();
+    let current = rooms.around.store.versions(&documents, &persons, &sessions).await?;
+    for (document, room, held) in watched {
+        let changed = current.documents.get(&document) != Some(&held.document)
+            || held.persons.iter().any(|(id, version)| current.persons.get(id) != Some(version))
+            || held.sessions.iter().any(|(id, version)| current.sessions.get(id) != Some(version));
+        if changed {
+            let _ = room.inbox.send(Input::Refresh).await;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,500 @@
+//! The task that owns one room: it gathers input, lets the room decide, and does what the room wants done. Everything slow
+//! (the database, a replay for a snapshot) happens elsewhere and comes back as input.
+//!
+//! It runs on a thread of the rooms' own with a large stack, so that no update, however deep, can take the server's workers
+//! with it, and a long one slows only the rooms on that thread.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use samspil_client_protocol::{close::CloseCode, message::Event};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    compaction,
+    journal::Journal,
+    outbox::Outbox,
+    registry::Registry,
+    room::{Appended, Effect, FreshPrincipal, Newcomer, PeerId, Room, RoomAccess},
+};
+use crate::{
+    auth::Sessions,
+    clock::Clock,
+    config::Limits,
+    domain::ids::{DocumentId, PersonId, SessionId},
+    store::{
+        self, Store,
+        log::{Log, ReadFrom},
+    },
+};
+
+/// How often a room looks at the clock.
+const TICK: Duration = Duration::from_secs(1);
+/// How long the first retry of a failed load waits; each further one twice as long, up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_secs(2);
+/// Input taken in one round before the room is asked for a batch.
+const ROUND_MAX: usize = 1_024;
+
+/// What a room's task is told.
+pub enum Input {
+    /// Somebody comes in.
+    Join(Box<Newcomer>, Arc<Outbox>, oneshot::Sender<Result<PeerId, CloseCode>>),
+    /// A frame from a peer.
+    Frame(PeerId, Bytes),
+    /// A peer's connection ended.
+    Leave(PeerId),
+    /// Asks for the canonical content as committed.
+    Content(oneshot::Sender<Committed>),
+    /// A session ended on this server.
+    SessionEnded(SessionId),
+    /// Rights may have changed: load them again.
+    Refresh,
+    /// Tell the pages.
+    Event(Event),
+    /// The document on disk does not match what is here: the log wins.
+    Rebuild,
+    /// Close everybody with *come back* and end.
+    Stop,
+}
+
+/// The content at one seq.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Where the log stood.
+    pub seq: u64,
+    /// Canonical JSON.
+    pub content: Bytes,
+}
+
+/// Who is connected, for the watch over rights: written by the task, read by the watch.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// The document's access version in force here.
+    pub document: i64,
+    /// People with their versions.
+    pub persons: HashMap<PersonId, i64>,
+    /// Sessions with theirs.
+    pub sessions: HashMap<SessionId, i64>,
+}
+
+/// What every room's task works with.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub(super) store: Store,
+    pub(super) sessions: Sessions,
+    pub(super) journal: Journal,
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+    /// The server's own runtime: the database is asked there.
+    pub(super) main: Handle,
+}
+
+pub(super) struct Task {
+    pub(super) document: DocumentId,
+    pub(super) inbox: mpsc::Receiver<Input>,
+    pub(super) watched: Arc<Mutex<Watched>>,
+    pub(super) around: Surroundings,
+    pub(super) registry: Arc<Registry>,
+}
+
+type Loading = Pin<Box<dyn Future<Output = Loaded> + Send>>;
+
+/// What was loaded again.
+struct Loaded {
+    access: Option<(RoomAccess, BTreeMap<SessionId, Option<FreshPrincipal>>)>,
+    log: Option<Log>,
+}
+
+struct Live {
+    room: Room,
+    outboxes: HashMap<PeerId, Arc<Outbox>>,
+    appending: Option<oneshot::Receiver<Appended>>,
+    loading: Option<Loading>,
+    refresh: bool,
+    reload: bool,
+    asking: Vec<oneshot::Sender<Committed>>,
+    stopping: bool,
+    idle_since: Option<Instant>,
+    snapshot_seq: u64,
+    compacting: Option<oneshot::Receiver<compaction::Outcome>>,
+}
+
+impl Task {
+    pub(super) async fn run(mut self) {
+        match self.open().await {
+            Ok((room, snapshot_seq)) => {
+                metrics::gauge!("samspil_rooms").increment(1);
+                self.live(room, snapshot_seq).await;
+                metrics::gauge!("samspil_rooms").decrement(1);
+            }
+            Err(code) => {
+                self.registry.forget(self.document, &self.watched);
+                self.refuse_rest(code);
+            }
+        }
+    }
+
+    /// Loads the document once, however many wait for it. A failure is an error to all of them, never an empty document.
+    async fn open(&self) -> Result<(Room, u64), CloseCode> {
+        let (store, document) = (self.around.store.clone(), self.document);
+        let loaded = self.around.main.spawn(async move {
+            let Some(row) = store.document_access(document).await? else { return Ok(None) };
+            let Some(log) = store.log(document, ReadFrom::Snapshot).await? else { return Ok(None) };
+            store::Result::Ok(Some((row, log)))
+        });
+        let (row, log) = match loaded.await {
+            Ok(Ok(Some(loaded))) => loaded,
+            Ok(Ok(None)) => return Err(CloseCode::NotFound),
+            Ok(Err(error)) => {
+                tracing::error!(document.id = %self.document, error = &error as &dyn std::error::Error, "a document could not be loaded");
+                return Err(CloseCode::ComeBack);
+            }
+            Err(error) => {
+                tracing::error!(document.id = %self.document, error = &error as &dyn std::error::Error, "loading a document panicked");
+                return Err(CloseCode::ComeBack);
+            }
+        };
+        let access = RoomAccess { document: row.access, version: row.access_version };
+        let snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        match Room::open(self.document, row.schema, &log, access, self.around.limits.clone()) {
+            Ok(room) => Ok((room, snapshot_seq)),
+            Err(error) => {
+                tracing::error!(document.id = %self.document, error = &error as &dyn std::error::Error, "a document's log does not replay");
+                Err(CloseCode::ComeBack)
+            }
+        }
+    }
+
+    async fn live(&mut self, room: Room, snapshot_seq: u64) {
+        let mut live = Live {
+            room,
+            outboxes: HashMap::new(),
+            appending: None,
+            loading: None,
+            refresh: false,
+            reload: false,
+            asking: Vec::new(),
+            stopping: false,
+            idle_since: Some(Instant::now()),
+            snapshot_seq,
+            compacting: None,
+        };
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let mut effects = Vec::new();
+            tokio::select! {
+                biased;
+                appended = settled(&mut live.appending) => {
+                    live.appending = None;
+                    live.room.appended(&appended.unwrap_or(Appended::Unknown), self.around.clock.now(), &mut effects);
+                }
+                loaded = settled_load(&mut live.loading) => {
+                    live.loading = None;
+                    self.loaded(&mut live, loaded, &mut effects);
+                }
+                input = self.inbox.recv() => match input {
+                    Some(input) => self.inputs(&mut live, input, &mut effects),
+                    None => live.stopping = true,
+                },
+                outcome = settled(&mut live.compacting) => {
+                    live.compacting = None;
+                    if let Some(outcome) = outcome {
+                        self.compacted(&mut live, outcome);
+                    }
+                }
+                _ = tick.tick() => live.room.tick(self.around.clock.now(), &mut effects),
+            }
+            self.perform(&mut live, effects);
+            self.append(&mut live).await;
+            self.answer(&mut live);
+            self.load(&mut live);
+            self.compact(&mut live);
+            if self.ended(&mut live) {
+                return;
+            }
+        }
+    }
+
+    /// The first input and whatever else is waiting: one batch for all of it.
+    fn inputs(&mut self, live: &mut Live, first: Input, effects: &mut Vec<Effect>) {
+        let mut next = Some(first);
+        for _ in 0..ROUND_MAX {
+            let Some(input) = next else { break };
+            self.input(live, input, effects);
+            next = self.inbox.try_recv().ok();
+        }
+        if let Some(input) = next {
+            self.input(live, input, effects);
+        }
+    }
+
+    fn input(&mut self, live: &mut Live, input: Input, effects: &mut Vec<Effect>) {
+        let now = self.around.clock.now();
+        match input {
+            Input::Join(_, _, answer) if live.stopping => drop(answer.send(Err(CloseCode::ComeBack))),
+            Input::Join(newcomer, outbox, answer) => match live.room.join(*newcomer, now, effects) {
+                Ok(peer) => {
+                    live.outboxes.insert(peer, outbox);
+                    self.watch(live);
+                    if answer.send(Ok(peer)).is_err() {
+                        live.room.leave(peer, effects);
+                        live.outboxes.remove(&peer);
+                    }
+                }
+                Err(code) => drop(answer.send(Err(code))),
+            },
+            Input::Frame(peer, bytes) => live.room.frame(peer, &bytes, now, effects),
+            Input::Leave(peer) => {
+                live.room.leave(peer, effects);
+                live.outboxes.remove(&peer);
+                self.watch(live);
+            }
+            Input::Content(answer) => live.asking.push(answer),
+            Input::SessionEnded(session) => live.room.session_ended(session, effects),
+            Input::Refresh => live.refresh = true,
+            Input::Event(event) => live.room.event(&event, effects),
+            Input::Rebuild => live.reload = true,
+            Input::Stop => {
+                live.stopping = true;
+                live.room.close_all(CloseCode::ComeBack, "the server is being restarted", effects);
+            }
+        }
+    }
+
+    fn watch(&self, live: &Live) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.document = live.room.access_version();
+        watched.persons.clear();
+        watched.sessions.clear();
+        for (principal, person, session) in live.room.connected() {
+            watched.persons.insert(principal.person, person);
+            watched.sessions.insert(principal.session, session);
+        }
+    }
+
+    fn perform(&self, live: &mut Live, effects: Vec<Effect>) {
+        let mut slow = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send(peer, frame) => {
+                    if live.outboxes.get(&peer).is_some_and(|outbox| outbox.push(frame).is_err()) {
+                        slow.push(peer);
+                    }
+                }
+                Effect::Close(peer, code, why) => {
+                    if let Some(outbox) = live.outboxes.remove(&peer) {
+                        outbox.close(code, why);
+                    }
+                }
+                Effect::Reload => live.reload = true,
+                Effect::Refresh => live.refresh = true,
+            }
+        }
+        if !slow.is_empty() {
+            let mut effects = Vec::new();
+            for peer in slow {
+                metrics::counter!("samspil_slow_peers_total").increment(1);
+                live.outboxes.remove(&peer);
+                live.room.leave(peer, &mut effects);
+            }
+            self.perform(live, effects);
+        }
+    }
+
+    /// Asks the room for a batch and gives it to the journal.
+    async fn append(&self, live: &mut Live) {
+        if live.appending.is_some() || live.loading.is_some() || live.refresh || live.reload {
+            return;
+        }
+        let mut effects = Vec::new();
+        if let Some(batch) = live.room.next_batch(self.around.clock.now(), &mut effects) {
+            live.appending = Some(self.around.journal.append(batch).await);
+        }
+        self.perform(live, effects);
+    }
+
+    fn answer(&self, live: &mut Live) {
+        if live.asking.is_empty() {
+            return;
+        }
+        let Some(document) = live.room.committed() else { return };
+        let committed = Committed { seq: live.room.head(), content: document.content().into() };
+        for asking in live.asking.drain(..) {
+            // Who asked may have given up.
+            let _ = asking.send(committed.clone());
+        }
+    }
+
+    /// Begins to load what is out of date, once nothing is on its way.
+    fn load(&self, live: &mut Live) {
+        if live.loading.is_some() || live.appending.is_some() || !(live.refresh || live.reload) {
+            return;
+        }
+        let (refresh, reload) = (std::mem::take(&mut live.refresh), std::mem::take(&mut live.reload));
+        let sessions: Vec<(SessionId, PersonId)> =
+            live.room.connected().map(|(principal, ..)| (principal.session, principal.person)).collect();
+        let (around, document) = (self.around.clone(), self.document);
+        let loading = self.around.main.spawn(async move {
+            let mut wait = RETRY_FIRST;
+            loop {
+                match around.load(document, refresh, reload, &sessions).await {
+                    Ok(loaded) => return loaded,
+                    Err(error) => {
+                        tracing::warn!(document.id = %document, error = &error as &dyn std::error::Error, "loading again failed; trying on");
+                        tokio::time::sleep(wait).await;
+                        wait = (wait * 2).min(RETRY_LAST);
+                    }
+                }
+            }
+        });
+        live.loading = Some(Box::pin(async move { loading.await.unwrap_or(Loaded { access: None, log: None }) }));
+    }
+
+    fn loaded(&self, live: &mut Live, loaded: Loaded, effects: &mut Vec<Effect>) {
+        let now = self.around.clock.now();
+        if let Some((access, principals)) = loaded.access {
+            live.room.access(access, &principals, now, effects);
+            self.watch(live);
+        }
+        if let Some(log) = loaded.log {
+            live.snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+            if let Err(error) = live.room.reloaded(&log, now, effects) {
+                tracing::error!(document.id = %self.document, error = &error as &dyn std::error::Error, "the log does not replay; the room closes");
+                live.room.close_all(CloseCode::ComeBack, "the document cannot be read", effects);
+                live.stopping = true;
+            }
+        }
+    }
+
+    /// Has a snapshot made when enough has been written since the last one.
+    fn compact(&self, live: &mut Live) {
+        let behind = live.room.head().saturating_sub(live.snapshot_seq);
+        let enough = if live.room.peers() == 0 { compaction::AT_REST } else { compaction::WHILE_WRITING };
+        if live.compacting.is_some() || behind < enough {
+            return;
+        }
+        let Some(document) = live.room.committed() else { return };
+        live.compacting = Some(compaction::start(
+            &self.around,
+            self.document,
+            live.room.head(),
+            document.state(),
+            crate::content::sha256(&document.content()),
+        ));
+    }
+
+    fn compacted(&self, live: &mut Live, outcome: compaction::Outcome) {
+        match outcome {
+            compaction::Outcome::Kept { seq } => live.snapshot_seq = seq,
+            // Tried again when as much has been written once more.
+            compaction::Outcome::Failed => live.snapshot_seq = live.room.head(),
+            compaction::Outcome::Differs => {
+                tracing::error!(document.id = %self.document, "the live document differs from its log; the log wins");
+                live.snapshot_seq = live.room.head();
+                live.reload = true;
+            }
+        }
+    }
+
+    /// Leaves memory when nobody has been here for a while, or the server stops.
+    fn ended(&mut self, live: &mut Live) -> bool {
+        if live.stopping {
+            // What was admitted is still written and, where the socket lives, acknowledged.
+            let settled = live.appending.is_none() && (live.room.is_idle() || live.loading.is_some() || live.room.committed().is_none());
+            if settled {
+                self.registry.forget(self.document, &self.watched);
+                self.refuse_rest(CloseCode::ComeBack);
+            }
+            return settled;
+        }
+        if !live.room.is_idle() || live.compacting.is_some() || live.loading.is_some() || !live.asking.is_empty() {
+            live.idle_since = None;
+            return false;
+        }
+        let since = *live.idle_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < Duration::from_secs(self.around.limits.room_idle_s) || !self.inbox.is_empty() {
+            return false;
+        }
+        self.registry.forget(self.document, &self.watched);
+        self.refuse_rest(CloseCode::ComeBack);
+        true
+    }
+
+    /// Nobody new can find this room any more. Who found it just before is told; those who want to join look again.
+    fn refuse_rest(&mut self, code: CloseCode) {
+        self.inbox.close();
+        while let Ok(input) = self.inbox.try_recv() {
+            if let Input::Join(_, _, answer) = input {
+                // `ComeBack` by a room that left memory makes the caller look again; the others are final.
+                let _ = answer.send(Err(code));
+            }
+        }
+    }
+}
+
+impl Surroundings {
+    async fn load(&self, document: DocumentId, refresh: bool, reload: bool, sessions: &[(SessionId, PersonId)]) -> store::Result<Loaded> {
+        let access = if refresh { self.load_access(document, sessions).await? } else { None };
+        let log = if reload {
+            // A transaction whose end we did not hear of is over once its lock is gone.
+            self.store.wait_for_append(document).await?;
+            self.store.log(document, ReadFrom::Snapshot).await?
+        } else {
+            None
+        };
+        Ok(Loaded { access, log })
+    }
+
+    /// Versions first, then what they stand for: if something changes in between, the versions are old and it is loaded again.
+    async fn load_access(
+        &self,
+        document: DocumentId,
+        sessions: &[(SessionId, PersonId)],
+    ) -> store::Result<Option<(RoomAccess, BTreeMap<SessionId, Option<FreshPrincipal>>)>> {
+        let now = self.clock.now();
+        let ids: Vec<SessionId> = sessions.iter().map(|(session, _)| *session).collect();
+        let persons: Vec<PersonId> = sessions.iter().map(|(_, person)| *person).collect();
+        let versions = self.store.versions(&[document], &persons, &ids).await?;
+        let mut principals = BTreeMap::new();
+        for (session, person) in sessions {
+            let fresh = self.sessions.current(*session, now).await?.map(|signed_in| FreshPrincipal {
+                principal: signed_in.principal,
+                person_version: versions.persons.get(person).copied().unwrap_or(-1),
+                session_version: versions.sessions.get(session).copied().unwrap_or(-1),
+                session_until: signed_in.expiry.absolute,
+            });
+            principals.insert(*session, fresh);
+        }
+        let row = self.store.document_access(document).await?;
+        Ok(row.map(|row| {
+            let version = versions.documents.get(&document).copied().unwrap_or(row.access_version);
+            (RoomAccess { document: row.access, version }, principals)
+        }))
+    }
+}
+
+/// The value of a receiver that may not be there; never, if it is not. `None`: the other side is gone.
+async fn settled<T>(receiver: &mut Option<oneshot::Receiver<T>>) -> Option<T> {
+    match receiver {
+        Some(receiver) => receiver.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn settled_load(loading: &mut Option<Loading>) -> Loaded {
+    match loading {
+        Some(loading) => loading.await,
+        None => std::future::pending().await,
+    }
+}
