@@ -1,1 +1,351 @@
-//! See ARCHITECTURE.md.
+//! A socket: upgrade, hello, a reader and a writer. It knows who is there and how fast they may speak; what a frame means is the
+//! room's to say. Refusals at the door are close codes, so that a page can tell them apart (SPEC H1, C).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{
+        FromRef, Path, State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket},
+    },
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+    routing::get,
+};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt, stream::SplitSink, stream::SplitStream};
+use samspil_client_protocol::{close::CloseCode, message::PeerPerson};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    auth::{Sessions, SignedIn},
+    clock::Clock,
+    config::Limits,
+    domain::ids::{DocumentId, SessionId},
+    http::problem::Problem,
+    rooms::{Rooms, outbox::Outbox, room::Newcomer},
+    store::Store,
+};
+
+/// The subprotocol of our own frames.
+pub const SUBPROTOCOL: &str = "samspil.v1";
+/// Something is sent at least so often: standard clients take a socket that says nothing for 30 s as dead.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+/// A socket that hears nothing, not even an answer to a ping, for so long is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Writing one round of frames may take so long.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a sign-in in use by a socket is noted as used.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+
+/// An awareness message that says nothing: the heartbeat that every client understands and none reacts to.
+const NOTHING: &[u8] = &[1, 1, 0];
+
+/// What a socket needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    store: Store,
+    sessions: Sessions,
+    rooms: Rooms,
+    clock: Clock,
+    limits: Limits,
+    origin: HeaderValue,
+    open: Arc<Mutex<HashMap<SessionId, usize>>>,
+}
+
+impl Gateway {
+    /// A gateway for pages that come from exactly this origin, e.g. `https://samspil.example`.
+    #[must_use]
+    pub fn new(store: Store, sessions: Sessions, rooms: Rooms, clock: Clock, limits: Limits, origin: HeaderValue) -> Self {
+        Self { store, sessions, rooms, clock, limits, origin, open: Arc::default() }
+    }
+}
+
+/// `GET /live/{document_id}`.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Gateway: FromRef<S>,
+{
+    Router::new().route("/live/{document}", get(upgrade))
+}
+
+async fn upgrade(
+    State(gateway): State<Gateway>,
+    Path(document): Path<String>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Problem> {
+    if headers.get(header::ORIGIN) != Some(&gateway.origin) {
+        return Err(Problem::forbidden());
+    }
+    let signed_in = gateway.sessions.authenticate(&headers, gateway.clock.now()).await?;
+    let document = Uuid::parse_str(&document).map(DocumentId).ok();
+    let samspil = offers_ours(&headers);
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(gateway.limits.frame_bytes_max)
+        .max_frame_size(gateway.limits.frame_bytes_max)
+        .max_write_buffer_size(2 * gateway.limits.peer_queue_bytes_max);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        match (signed_in, document) {
+            (None, _) => close(socket, CloseCode::SignIn, "sign in").await,
+            (Some(_), None) => close(socket, CloseCode::NotFound, "no such document").await,
+            (Some(signed_in), Some(document)) => gateway.serve(socket, document, signed_in, samspil).await,
+        }
+    }))
+}
+
+fn offers_ours(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|offered| offered.trim() == SUBPROTOCOL)
+}
+
+impl Gateway {
+    async fn serve(self, socket: WebSocket, document: DocumentId, signed_in: SignedIn, samspil: bool) {
+        let session = signed_in.principal.session;
+        let Some(_place) = self.take_place(session) else {
+            close(socket, CloseCode::ComeBack, "too many open pages").await;
+            return;
+        };
+        let newcomer = match self.newcomer(&signed_in, samspil).await {
+            Ok(Some(newcomer)) => newcomer,
+            Ok(None) => return close(socket, CloseCode::SignIn, "sign in").await,
+            Err(error) => {
+                tracing::error!(document.id = %document, error = &error as &dyn std::error::Error, "a socket could not be served");
+                return close(socket, CloseCode::ComeBack, "not available at the moment").await;
+            }
+        };
+        let outbox = Arc::new(Outbox::new(self.limits.peer_queue_bytes_max, self.limits.peer_queue_messages_max));
+        let (room, peer) = match self.rooms.join(document, newcomer, outbox.clone()).await {
+            Ok(joined) => joined,
+            Err(code) => return close(socket, code, "not to be had").await,
+        };
+        metrics::gauge!("samspil_peers").increment(1);
+        let began = Instant::now();
+        let (sink, stream) = socket.split();
+        let writer = tokio::spawn(write(sink, outbox.clone()));
+        let mut reader = Reader {
+            stream,
+            outbox: outbox.clone(),
+            updates: Bucket::new(self.limits.peer_updates_per_s, self.limits.peer_updates_burst),
+            bytes: Bucket::new(self.limits.peer_bytes_per_s, self.limits.peer_bytes_per_s.max(saturating(self.limits.frame_bytes_max))),
+            heard: Instant::now(),
+        };
+        let mut seen = Instant::now();
+        let ended = loop {
+            match reader.next().await {
+                Ok(frame) => {
+                    if room.frame(peer, frame).await.is_err() {
+                        break "the room ended";
+                    }
+                    if seen.elapsed() >= SEEN_EVERY {
+                        seen = Instant::now();
+                        if let Err(error) = self.sessions.seen(session, self.clock.now()).await {
+                            tracing::warn!(error = &error as &dyn std::error::Error, "a sign-in in use was not noted");
+                        }
+                    }
+                }
+                Err(ended) => break ended,
+            }
+        };
+        room.leave(peer).await;
+        outbox.close(CloseCode::ComeBack, "the connection ended");
+        // The writer ends by itself once it has said goodbye, or has tried to for long enough.
+        let _ = writer.await;
+        metrics::gauge!("samspil_peers").decrement(1);
+        tracing::info!(
+            document.id = %document, person.id = %signed_in.principal.person, peer.id = peer.0, ended,
+            duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "a connection ended"
+        );
+    }
+
+    /// Versions first, then what they stand for: a change in between shows as an old version and is loaded again.
+    async fn newcomer(&self, signed_in: &SignedIn, samspil: bool) -> crate::store::Result<Option<Newcomer>> {
+        let (person, session) = (signed_in.principal.person, signed_in.principal.session);
+        let versions = self.store.versions(&[], &[person], &[session]).await?;
+        let Some(signed_in) = self.sessions.current(session, self.clock.now()).await? else { return Ok(None) };
+        let Some(row) = self.store.person(person).await? else { return Ok(None) };
+        Ok(Some(Newcomer {
+            person_version: versions.persons.get(&person).copied().unwrap_or(-1),
+            session_version: versions.sessions.get(&session).copied().unwrap_or(-1),
+            session_until: signed_in.expiry.absolute,
+            person: PeerPerson { id: row.id, initials: row.initials(), name: row.display_name, colour: 1 },
+            principal: signed_in.principal,
+            samspil,
+        }))
+    }
+
+    /// One of the session's places for sockets; given back when dropped.
+    fn take_place(&self, session: SessionId) -> Option<PlaceTaken> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = open.entry(session).or_default();
+        (*taken < self.limits.sockets_per_session_max).then(|| {
+            *taken += 1;
+            PlaceTaken { session, open: self.open.clone() }
+        })
+    }
+}
+
+struct PlaceTaken {
+    session: SessionId,
+    open: Arc<Mutex<HashMap<SessionId, usize>>>,
+}
+
+impl Drop for PlaceTaken {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = open.get_mut(&self.session) {
+            *taken -= 1;
+            if *taken == 0 {
+                open.remove(&self.session);
+            }
+        }
+    }
+}
+
+struct Reader {
+    stream: SplitStream<WebSocket>,
+    outbox: Arc<Outbox>,
+    updates: Bucket,
+    bytes: Bucket,
+    heard: Instant,
+}
+
+impl Reader {
+    /// The next frame, not before the peer may speak again. `Err`: why there is none.
+    async fn next(&mut self) -> Result<Bytes, &'static str> {
+        loop {
+            let Ok(message) = tokio::time::timeout_at(self.heard + SILENCE_MAX, self.stream.next()).await else {
+                return Err("silent for too long");
+            };
+            self.heard = Instant::now();
+            match message {
+                Some(Ok(Message::Binary(frame))) => {
+                    let wait = self.bytes.take(saturating(frame.len())).max(self.updates.take(1));
+                    if !wait.is_zero() {
+                        tokio::time::sleep(wait).await;
+                        // Slowed down is not silent.
+                        self.heard = Instant::now();
+                    }
+                    return Ok(frame);
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Text(_))) => {
+                    self.outbox.close(CloseCode::Stop, "text frames are not spoken here");
+                    return Err("spoke text");
+                }
+                Some(Ok(Message::Close(_))) | None => return Err("closed"),
+                Some(Err(error)) => {
+                    if is_too_large(&error) {
+                        self.outbox.close(CloseCode::FrameTooLarge, "the frame is too large");
+                        return Err("a frame was too large");
+                    }
+                    return Err("broke off");
+                }
+            }
+        }
+    }
+}
+
+/// axum hides tungstenite's error; its words say whether a size was passed.
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("too long") || error.to_string().contains("Space limit exceeded") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Sends what waits, all of it in one go, and a heartbeat when nothing does.
+async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>) {
+    loop {
+        let taken = match tokio::time::timeout(HEARTBEAT, outbox.take()).await {
+            Ok(taken) => taken,
+            Err(_) => crate::rooms::outbox::Taken { frames: [Bytes::from_static(NOTHING)].into(), close: None },
+        };
+        let goodbye = taken.close;
+        let sent = tokio::time::timeout(WRITE_PATIENCE, async {
+            for frame in taken.frames {
+                sink.feed(Message::Binary(frame)).await?;
+            }
+            if let Some((code, why)) = goodbye {
+                sink.feed(Message::Close(Some(CloseFrame { code: code.code(), reason: why.into() }))).await?;
+            }
+            sink.flush().await
+        })
+        .await;
+        if goodbye.is_some() || !matches!(sent, Ok(Ok(()))) {
+            // The reader learns of it from the closed stream.
+            let _ = tokio::time::timeout(WRITE_PATIENCE, sink.close()).await;
+            outbox.close(CloseCode::ComeBack, "the connection ended");
+            return;
+        }
+    }
+}
+
+async fn close(mut socket: WebSocket, code: CloseCode, why: &'static str) {
+    let frame = CloseFrame { code: code.code(), reason: why.into() };
+    // It may be gone already.
+    let _ = tokio::time::timeout(WRITE_PATIENCE, socket.send(Message::Close(Some(frame)))).await;
+}
+
+fn saturating(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Lets so many a second through, and so many at once after a pause. What is more has to wait; nothing is lost.
+struct Bucket {
+    per_s: f64,
+    burst: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn new(per_s: u32, burst: u32) -> Self {
+        let burst = f64::from(burst.max(1));
+        Self { per_s: f64::from(per_s.max(1)), burst, left: burst, at: Instant::now() }
+    }
+
+    /// Takes so many, and answers how long to wait for them.
+    fn take(&mut self, number: u32) -> Duration {
+        let now = Instant::now();
+        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * self.per_s).min(self.burst) - f64::from(number);
+        self.at = now;
+        if self.left >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.left / self.per_s) }
+    }
+}
+
+/// The origin of an address: scheme, host and port as a browser writes them.
+#[must_use]
+pub fn origin_of(public_url: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(public_url.trim_end_matches('/')).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn l8_a_peer_beyond_its_rate_waits_and_loses_nothing() {
+        let mut bucket = Bucket::new(60, 200);
+        assert!((0..200).all(|_| bucket.take(1).is_zero()), "a burst passes");
+        let wait = bucket.take(1);
+        assert!(wait > Duration::ZERO && wait < Duration::from_millis(20), "then one every 60th of a second: {wait:?}");
+        tokio::time::sleep(wait).await;
+        assert!(bucket.take(1) > Duration::ZERO);
+    }
+}

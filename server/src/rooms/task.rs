@@ -61,8 +61,6 @@ pub enum Input {
     Refresh,
     /// Tell the pages.
     Event(Event),
-    /// The document on disk does not match what is here: the log wins.
-    Rebuild,
     /// Close everybody with *come back* and end.
     Stop,
 }
@@ -139,7 +137,7 @@ impl Task {
             }
             Err(code) => {
                 self.registry.forget(self.document, &self.watched);
-                self.refuse_rest(code);
+                self.refuse_rest(Some(code));
             }
         }
     }
@@ -264,7 +262,6 @@ impl Task {
             Input::SessionEnded(session) => live.room.session_ended(session, effects),
             Input::Refresh => live.refresh = true,
             Input::Event(event) => live.room.event(&event, effects),
-            Input::Rebuild => live.reload = true,
             Input::Stop => {
                 live.stopping = true;
                 live.room.close_all(CloseCode::ComeBack, "the server is being restarted", effects);
@@ -414,7 +411,7 @@ impl Task {
             let settled = live.appending.is_none() && (live.room.is_idle() || live.loading.is_some() || live.room.committed().is_none());
             if settled {
                 self.registry.forget(self.document, &self.watched);
-                self.refuse_rest(CloseCode::ComeBack);
+                self.refuse_rest(Some(CloseCode::ComeBack));
             }
             return settled;
         }
@@ -427,16 +424,17 @@ impl Task {
             return false;
         }
         self.registry.forget(self.document, &self.watched);
-        self.refuse_rest(CloseCode::ComeBack);
+        self.refuse_rest(None);
         true
     }
 
-    /// Nobody new can find this room any more. Who found it just before is told; those who want to join look again.
-    fn refuse_rest(&mut self, code: CloseCode) {
+    /// Nobody new can find this room any more. Who found it just before is told why; without a reason it merely left memory, and
+    /// who wants to join looks again.
+    fn refuse_rest(&mut self, code: Option<CloseCode>) {
         self.inbox.close();
         while let Ok(input) = self.inbox.try_recv() {
-            if let Input::Join(_, _, answer) = input {
-                // `ComeBack` by a room that left memory makes the caller look again; the others are final.
+            if let (Input::Join(_, _, answer), Some(code)) = (input, code) {
+                // The newcomer may have given up.
                 let _ = answer.send(Err(code));
             }
         }
