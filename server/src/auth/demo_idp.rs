@@ -17,7 +17,10 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use base64::{Engine as _, prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use chrono::{DateTime, Duration, Utc};
 use openidconnect::{reqwest, url::Url};
 use serde::{Deserialize, Serialize};
@@ -236,7 +239,9 @@ impl DemoIdp {
             "unsupported_response_type"
         } else if !request.scope.as_deref().unwrap_or_default().split(' ').any(|scope| scope == "openid") {
             "invalid_scope"
-        } else if request.code_challenge_method.as_deref() != Some("S256") || request.code_challenge.as_ref().is_none_or(|it| it.len() != 43) {
+        } else if request.code_challenge_method.as_deref() != Some("S256")
+            || request.code_challenge.as_ref().is_none_or(|it| it.len() != 43)
+        {
             "invalid_request"
         } else {
             return Ok(());
@@ -259,11 +264,14 @@ impl DemoIdp {
     /// Tells the client that one of the provider's sessions is over.
     async fn tell_client(&self, session: &Session) {
         let now = self.clock.now();
-        let token = self.key.sign("logout+jwt", &json!({
-            "iss": self.issuer, "aud": CLIENT_ID, "sub": session.person.to_string(), "sid": session.sid, "jti": random_token(),
-            "iat": now.timestamp(), "exp": (now + Duration::minutes(2)).timestamp(),
-            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
-        }));
+        let token = self.key.sign(
+            "logout+jwt",
+            &json!({
+                "iss": self.issuer, "aud": CLIENT_ID, "sub": session.person.to_string(), "sid": session.sid, "jti": random_token(),
+                "iat": now.timestamp(), "exp": (now + Duration::minutes(2)).timestamp(),
+                "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+            }),
+        );
         let body = format!("logout_token={token}");
         let request = self.http.post(&self.client.backchannel_logout_uri);
         let sent = request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await;
@@ -400,7 +408,8 @@ async fn token(State(idp): Idp, headers: HeaderMap, Form(request): Form<TokenReq
     }
     let code = request.code.and_then(|code| idp.held().codes.remove(&code));
     let challenge = request.code_verifier.map(|verifier| BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
-    let code = code.filter(|code| challenge.as_ref() == Some(&code.challenge) && request.redirect_uri.as_ref() == Some(&idp.client.redirect_uri));
+    let code =
+        code.filter(|code| challenge.as_ref() == Some(&code.challenge) && request.redirect_uri.as_ref() == Some(&idp.client.redirect_uri));
     let Some(code) = code else { return refuse(StatusCode::BAD_REQUEST, "invalid_grant") };
     let Ok(Some(Value::Object(mut claims))) = idp.claims(&code).await else { return refuse(StatusCode::BAD_REQUEST, "invalid_grant") };
     let now = idp.clock.now();

@@ -77,14 +77,20 @@ impl Evil {
         let says = Says { discovery, keys: vec![key.public.clone()], token: Answer::Html, keys_asked: 0 };
         let evil = Self { says: Arc::new(Mutex::new(says)), issuer, key };
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(async |State(evil): State<Evil>| Json(evil.says(|says| says.discovery.clone()))))
+            .route(
+                "/.well-known/openid-configuration",
+                get(async |State(evil): State<Evil>| Json(evil.says(|says| says.discovery.clone()))),
+            )
             .route("/moved", get(async || Redirect::to("/.well-known/openid-configuration")))
-            .route("/jwks", get(async |State(evil): State<Evil>| {
-                Json(evil.says(|says| {
-                    says.keys_asked += 1;
-                    json!({ "keys": says.keys })
-                }))
-            }))
+            .route(
+                "/jwks",
+                get(async |State(evil): State<Evil>| {
+                    Json(evil.says(|says| {
+                        says.keys_asked += 1;
+                        json!({ "keys": says.keys })
+                    }))
+                }),
+            )
             .route("/token", post(async |State(evil): State<Evil>| evil.token()))
             .with_state(evil.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -374,7 +380,11 @@ async fn a_logout_token_is_signed_by_the_provider_for_us() {
         ("another audience", with("aud", json!("other")), false),
         ("no audience", with("aud", Value::Null), false),
         ("another key", encode(&logout, &claims, &Key::new(9, "k1").private).unwrap(), false),
-        ("our secret", encode(&Header { alg: Algorithm::HS256, ..logout.clone() }, &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap(), false),
+        (
+            "our secret",
+            encode(&Header { alg: Algorithm::HS256, ..logout.clone() }, &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap(),
+            false,
+        ),
         ("no signature", format!("{signed}."), false),
         ("half a signature", format!("{signed}.{}", &signature[..40]), false),
         ("not signed, and says so", format!("{}.{}.", part(&json!({"alg": "none", "typ": "logout+jwt"})), part(&claims)), false),
