@@ -25,6 +25,7 @@ export function tidy(root: ParentNode & globalThis.Node): void {
 	);
 	root.querySelectorAll('p.MsoTitle').forEach((title) => rename(title, 'h2'));
 	root.querySelectorAll('p.MsoSubtitle').forEach((title) => rename(title, 'h3'));
+	unwrapInlines(root);
 	listsFromWord(root);
 	removeMarkers(root);
 	nestLists(root);
@@ -36,6 +37,14 @@ function removeComments(root: globalThis.Node): void {
 	const comments: globalThis.Node[] = [];
 	while (walker.nextNode()) comments.push(walker.currentNode);
 	for (const comment of comments) comment.parentNode?.removeChild(comment);
+}
+
+/** Inline elements around whole blocks mean nothing (Google Docs has one around everything), and would turn the space between into words. */
+function unwrapInlines(root: ParentNode): void {
+	root.querySelectorAll('b, strong, i, em, u, span, font, a').forEach((inline) => {
+		if (!inline.querySelector('p, h1, h2, h3, h4, h5, h6, ul, ol, table, div')) return;
+		inline.replaceWith(...inline.childNodes);
+	});
 }
 
 /** Word writes a list as paragraphs that say which list and level they belong to. */

@@ -1,0 +1,328 @@
+import 'fake-indexeddb/auto';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import * as Y from 'yjs';
+import { FakeRoom, MAY_EDIT, MAY_READ } from './fake-room';
+import { addGoal, readGoals } from './goals';
+import { deleteLocalCopy, localCopiesOf } from './local-copy';
+import { Replica } from './replica';
+import { textOf } from './content';
+
+const HANNE = { id: 'hanne', name: 'Hanne Påfundsen', initials: 'HP', colour: 1 };
+const RASMUS = { id: 'rasmus', name: 'Rasmus Pladsholdersen', initials: 'RP', colour: 2 };
+
+let room: FakeRoom;
+let open: Replica[] = [];
+
+beforeEach(() => {
+	room = new FakeRoom();
+	open = [];
+});
+
+afterEach(async () => {
+	await Promise.all(open.map((replica) => replica.close()));
+	for (const id of [HANNE.id, RASMUS.id]) for (const name of await localCopiesOf(id)) await deleteLocalCopy(name);
+});
+
+function replicaOf(person: typeof HANNE, to = room): Replica {
+	const replica = new Replica(
+		{ documentId: 'd1', personId: person.id, connection: { makeSocket: to.socketFor(person), url: () => 'ws://test', random: () => 0 } },
+		{ changed: () => {}, replaced: () => {}, presence: () => {}, event: () => {} }
+	);
+	open.push(replica);
+	return replica;
+}
+
+async function ready(person: typeof HANNE, to = room): Promise<Replica> {
+	const replica = replicaOf(person, to);
+	await replica.open();
+	await vi.waitFor(() => expect(replica.save.line).toBe('up'));
+	return replica;
+}
+
+/** As an editor does: into the first paragraph of the section, at the end or where told. */
+function type(replica: Replica, words: string, key = 'kerneopgave', at?: number): void {
+	replica.doc.transact(() => {
+		const first = replica.doc.getXmlFragment(`section:${key}`).get(0) as Y.XmlElement;
+		if (first.length === 0) first.insert(0, [new Y.XmlText()]);
+		const text = first.get(0) as Y.XmlText;
+		text.insert(at ?? text.length, words);
+	}, 'me');
+}
+
+function text(replica: Replica, key = 'kerneopgave'): string {
+	return textOf(replica.doc.getXmlFragment(`section:${key}`));
+}
+
+const saved = (replica: Replica) => vi.waitFor(() => expect(replica.save.status).toEqual({ kind: 'saved' }), { timeout: 3000 });
+const settled = (replica: Replica) => vi.waitFor(() => expect(replica.unsentCount).toBe(0), { timeout: 3000 });
+
+describe('two people', () => {
+	test('type in one paragraph, and each sees all of it', async () => {
+		const [hanne, rasmus] = [await ready(HANNE), await ready(RASMUS)];
+		type(hanne, 'Vi lykkes');
+		await settled(hanne);
+		for (let i = 0; i < 20; i += 1) {
+			type(hanne, 'a');
+			type(rasmus, 'b', 'kerneopgave', 0);
+		}
+		await Promise.all([settled(hanne), settled(rasmus)]);
+		await vi.waitFor(() => expect(text(hanne)).toBe(text(rasmus)));
+		expect(text(hanne)).toContain('Vi lykkes');
+		expect(text(hanne).match(/a/g)).toHaveLength(20);
+	});
+
+	test('see each other, named by the server', async () => {
+		const [hanne, rasmus] = [await ready(HANNE), await ready(RASMUS)];
+		rasmus.presence.setPlace('rammer');
+		await vi.waitFor(() => expect(hanne.presence.others()).toMatchObject([{ person: RASMUS, place: 'rammer' }]));
+		await rasmus.close();
+		await vi.waitFor(() => expect(hanne.presence.others()).toEqual([]));
+	});
+
+	test("undo takes back my own words only, and leaves a goal in which another has written", async () => {
+		const [hanne, rasmus] = [await ready(HANNE), await ready(RASMUS)];
+		const id = addGoal(hanne.doc, 'local');
+		await settled(hanne);
+		await vi.waitFor(() => expect(readGoals(rasmus.doc)).toHaveLength(1));
+		rasmus.doc.transact(() => {
+			(readGoals(rasmus.doc)[0]!.body.get(0) as Y.XmlElement).insert(0, [new Y.XmlText('Rasmus')]);
+		}, 'me');
+		await vi.waitFor(() => expect(textOf(readGoals(hanne.doc)[0]!.body)).toBe('Rasmus'));
+		hanne.undo.undo();
+		expect(readGoals(hanne.doc).map((goal) => [goal.id, goal.rank, textOf(goal.body)])).toEqual([[id, 'a0', 'Rasmus']]);
+		const other = addGoal(hanne.doc, 'local');
+		hanne.undo.undo();
+		expect(readGoals(hanne.doc).some((goal) => goal.id === other)).toBe(false);
+		hanne.undo.redo();
+		expect(readGoals(hanne.doc).some((goal) => goal.id === other)).toBe(true);
+	});
+});
+
+describe('saved means on disk', () => {
+	test('not saved while the server holds the words, and said within a second', async () => {
+		const hanne = await ready(HANNE);
+		room.holding = true;
+		type(hanne, 'x');
+		expect(hanne.save.status).toEqual({ kind: 'saved' });
+		await vi.waitFor(() => expect(hanne.save.status).toEqual({ kind: 'saving' }));
+		await vi.waitFor(() => expect(hanne.save.status).toEqual({ kind: 'unsaved', cause: 'server' }));
+		room.holding = false;
+		room.commit();
+		await saved(hanne);
+	});
+
+	test('the server says that it cannot save: said at once, tried again later, nothing lost', async () => {
+		const hanne = await ready(HANNE);
+		room.judge = () => ({ code: 'not_saving', action: 'resync' });
+		type(hanne, 'blæst');
+		await vi.waitFor(() => expect(hanne.save.status).toEqual({ kind: 'unsaved', cause: 'server' }));
+		const tries = room.received.length;
+		await new Promise((resolve) => setTimeout(resolve, 300));
+		expect(room.received.length - tries).toBeLessThan(3);
+		room.judge = () => null;
+		await saved(hanne);
+		expect(room.textOf('kerneopgave')).toContain('blæst');
+	});
+
+	test('a resync sends again what was refused for now', async () => {
+		const hanne = await ready(HANNE);
+		let first = true;
+		room.judge = () => {
+			const verdict = first ? ({ code: 'gap', action: 'resync' } as const) : null;
+			first = false;
+			return verdict;
+		};
+		type(hanne, 'hul');
+		await settled(hanne);
+		expect(room.textOf('kerneopgave')).toContain('hul');
+	});
+});
+
+describe('the line breaks', () => {
+	test('words typed meanwhile are sent when it is back', async () => {
+		const [hanne, rasmus] = [await ready(HANNE), await ready(RASMUS)];
+		room.closeAll(4000);
+		type(hanne, 'uden forbindelse');
+		await settled(hanne);
+		await vi.waitFor(() => expect(text(rasmus)).toBe('uden forbindelse'));
+	});
+
+	test('words typed without a server survive a reload, are shown, and are sent later', async () => {
+		const hanne = await ready(HANNE);
+		type(hanne, 'gemt. ');
+		await settled(hanne);
+		room.dead = true;
+		room.closeAll(1006);
+		type(hanne, 'kun her');
+		await vi.waitFor(() => expect(hanne.save.status).toEqual({ kind: 'unsaved', cause: 'network' }));
+		await new Promise((resolve) => setTimeout(resolve, 30));
+		await hanne.close();
+
+		const again = replicaOf(HANNE);
+		await again.open();
+		await vi.waitFor(() => expect(again.ready).toBe(true));
+		expect(text(again)).toBe('gemt. kun her');
+		expect(again.editable).toBe(true);
+		expect(again.unsentCount).toBe(1);
+		await vi.waitFor(() => expect(again.save.status).toEqual({ kind: 'unsaved', cause: 'network' }));
+		type(again, '!');
+		room.dead = false;
+		await vi.waitFor(() => expect(again.unsentCount).toBe(0), { timeout: 5000 });
+		expect(room.textOf('kerneopgave')).toBe('<paragraph>gemt. kun her!</paragraph>');
+	}, 10_000);
+
+	test('an acknowledgement that was lost costs nothing: the words are not there twice', async () => {
+		const hanne = await ready(HANNE);
+		room.holding = true;
+		type(hanne, 'én gang');
+		await new Promise((resolve) => setTimeout(resolve, 20));
+		Y.applyUpdate(room.doc, Y.encodeStateAsUpdate(hanne.doc));
+		room.holding = false;
+		room.closeAll(4000);
+		await settled(hanne);
+		expect(room.textOf('kerneopgave')).toBe('<paragraph>én gang</paragraph>');
+	});
+
+	test('a load that fails is never an empty document', async () => {
+		room.dead = true;
+		const hanne = replicaOf(HANNE);
+		await hanne.open();
+		await vi.waitFor(() => expect(hanne.trouble).toBe('load_failed'), { timeout: 9000 });
+		expect(hanne.ready).toBe(false);
+		expect(hanne.editable).toBe(false);
+		room.dead = false;
+		await vi.waitFor(() => expect(hanne.ready).toBe(true), { timeout: 9000 });
+		expect(hanne.trouble).toBe(null);
+	}, 20_000);
+});
+
+describe('refused for good', () => {
+	test('my words are lifted out by place, the text begins anew, nothing is sent again', async () => {
+		const hanne = await ready(HANNE);
+		type(hanne, 'Fælles. ');
+		await settled(hanne);
+		const before = hanne.doc;
+		room.judge = () => ({ code: 'frozen', action: 'keep_as_proposal' });
+		room.abilities = MAY_READ;
+		type(hanne, 'Mine sidste ord', 'kerneopgave');
+		type(hanne, 'og flere', 'rammer');
+		await vi.waitFor(() => expect(hanne.kept).toHaveLength(2));
+		expect(hanne.kept).toEqual([
+			{ place: 'kerneopgave', text: 'Mine sidste ord' },
+			{ place: 'rammer', text: 'og flere' }
+		]);
+		await vi.waitFor(() => expect(hanne.ready).toBe(true));
+		expect(hanne.doc).not.toBe(before);
+		expect(hanne.doc.clientID).not.toBe(before.clientID);
+		expect(text(hanne)).toBe('Fælles.');
+		expect(hanne.generation).toBe(1);
+		expect(hanne.editable).toBe(false);
+		const sent = room.received.length;
+		room.closeAll(4000);
+		await vi.waitFor(() => expect(room.connections).toBe(3));
+		await vi.waitFor(() => expect(hanne.save.line).toBe('up'));
+		expect(room.received.slice(sent)).toEqual([new Uint8Array([0, 0])]);
+	});
+
+	test('kept words survive a reload until they are dropped', async () => {
+		const hanne = await ready(HANNE);
+		room.judge = () => ({ code: 'frozen', action: 'keep_as_proposal' });
+		type(hanne, 'vent');
+		await vi.waitFor(() => expect(hanne.kept).toHaveLength(1));
+		await new Promise((resolve) => setTimeout(resolve, 30));
+		await hanne.close();
+		const again = await ready(HANNE);
+		expect(again.kept).toEqual([{ place: 'kerneopgave', text: 'vent' }]);
+		again.discardKept();
+		await new Promise((resolve) => setTimeout(resolve, 30));
+		await again.close();
+		expect((await ready(HANNE)).kept).toEqual([]);
+	});
+
+	test('words written offline before a freeze never merge by themselves', async () => {
+		const hanne = await ready(HANNE);
+		room.dead = true;
+		room.closeAll(1006);
+		type(hanne, 'før frysningen');
+		room.judge = () => ({ code: 'client_id', action: 'new_client_id' });
+		room.dead = false;
+		await vi.waitFor(() => expect(hanne.kept).toEqual([{ place: 'kerneopgave', text: 'før frysningen' }]), { timeout: 3000 });
+		expect(room.textOf('kerneopgave')).not.toContain('før');
+	});
+
+	test('a retired client id while typing: the words are placed again under a new one', async () => {
+		const hanne = await ready(HANNE);
+		type(hanne, 'Først. ');
+		await settled(hanne);
+		const retired = hanne.doc.clientID;
+		const names = (update: Uint8Array) => Y.decodeUpdate(update).structs.some(({ id }) => id.client === retired);
+		room.judge = (update) => (names(update) ? { code: 'client_id', action: 'new_client_id' } : null);
+		type(hanne, 'Så dette.');
+		const id = addGoal(hanne.doc, 'political');
+		await vi.waitFor(() => expect(room.textOf('kerneopgave')).toBe('<paragraph>Først. Så dette.</paragraph>'));
+		await vi.waitFor(() => expect(hanne.ready).toBe(true));
+		expect(hanne.kept).toEqual([]);
+		expect(readGoals(room.doc).map((goal) => goal.id)).toEqual([id]);
+		expect(text(hanne)).toBe('Først. Så dette.');
+	});
+
+	test('after a reopening a new client id is taken before the first key', async () => {
+		const hanne = await ready(HANNE);
+		const before = hanne.doc.clientID;
+		room.change(MAY_READ, 'frozen');
+		await vi.waitFor(() => expect(hanne.editable).toBe(false));
+		room.change(MAY_EDIT, 'restored');
+		await vi.waitFor(() => expect(hanne.editable).toBe(true));
+		expect(hanne.doc.clientID).not.toBe(before);
+		type(hanne, 'igen');
+		await settled(hanne);
+		expect(text(hanne)).toBe('igen');
+	});
+
+	test('4403 stops, keeps my words, and does not come back', async () => {
+		const hanne = await ready(HANNE);
+		room.holding = true;
+		type(hanne, 'ikke sendt');
+		room.closeAll(4403);
+		await vi.waitFor(() => expect(hanne.trouble).toBe('stopped'));
+		expect(hanne.kept).toEqual([{ place: 'kerneopgave', text: 'ikke sendt' }]);
+		await new Promise((resolve) => setTimeout(resolve, 600));
+		expect(room.connections).toBe(1);
+	});
+
+	test('4401 waits for a sign-in and keeps what is unsent', async () => {
+		const hanne = await ready(HANNE);
+		room.dead = true;
+		room.closeAll(4401);
+		type(hanne, 'venter');
+		await vi.waitFor(() => expect(hanne.trouble).toBe('signed_out'));
+		room.dead = false;
+		hanne.resume();
+		await settled(hanne);
+		expect(room.textOf('kerneopgave')).toContain('venter');
+		expect(hanne.trouble).toBe(null);
+	});
+
+	test('a database that went back in time gets my words offered, nobody else’s', async () => {
+		const [hanne, rasmus] = [await ready(HANNE), await ready(RASMUS)];
+		type(rasmus, 'Rasmus. ');
+		await settled(rasmus);
+		await vi.waitFor(() => expect(text(hanne)).toBe('Rasmus.'));
+		type(hanne, 'Hanne');
+		await settled(hanne);
+		room.doc = new Y.Doc();
+		Y.applyUpdate(room.doc, Y.encodeStateAsUpdate(new FakeRoom().doc));
+		room.seq = 1;
+		room.closeAll(4000);
+		await vi.waitFor(() => expect(hanne.kept).toEqual([{ place: 'kerneopgave', text: 'Hanne' }]));
+		await vi.waitFor(() => expect(hanne.ready).toBe(true));
+		expect(text(hanne)).toBe('');
+	});
+});
+
+test('a schema that is not known opens read-only', async () => {
+	room.schema = 2;
+	const hanne = await ready(HANNE);
+	expect(hanne.trouble).toBe('unknown_schema');
+	expect(hanne.editable).toBe(false);
+});
