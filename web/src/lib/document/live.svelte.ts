@@ -99,51 +99,51 @@ export class LiveDocument {
 	// ---- goals
 
 	addGoal(origin: GoalOrigin): string {
-		return goals.addGoal(this.doc, origin);
+		return this.change((doc) => goals.addGoal(doc, origin));
 	}
 
 	removeGoal(id: string): void {
-		goals.removeGoal(this.doc, id);
+		this.change((doc) => goals.removeGoal(doc, id));
 	}
 
 	moveGoal(id: string, direction: 'up' | 'down'): void {
-		goals.moveGoal(this.doc, id, direction);
+		this.change((doc) => goals.moveGoal(doc, id, direction));
 	}
 
 	setGoalDue(id: string, due: string | null): void {
-		goals.setGoalDue(this.doc, id, due);
+		this.change((doc) => goals.setGoalDue(doc, id, due));
 	}
 
 	addAction(goalId: string): string {
-		return goals.addAction(this.doc, goalId);
+		return this.change((doc) => goals.addAction(doc, goalId));
 	}
 
 	removeAction(goalId: string, id: string): void {
-		goals.removeFrom(this.doc, goalId, 'actions', id);
+		this.change((doc) => goals.removeFrom(doc, goalId, 'actions', id));
 	}
 
 	setActionDue(goalId: string, id: string, due: string | null): void {
-		goals.setActionDue(this.doc, goalId, id, due);
+		this.change((doc) => goals.setActionDue(doc, goalId, id, due));
 	}
 
 	addIndicator(goalId: string): string {
-		return goals.addIndicator(this.doc, goalId);
+		return this.change((doc) => goals.addIndicator(doc, goalId));
 	}
 
 	removeIndicator(goalId: string, id: string): void {
-		goals.removeFrom(this.doc, goalId, 'indicators', id);
+		this.change((doc) => goals.removeFrom(doc, goalId, 'indicators', id));
 	}
 
 	setIndicator(goalId: string, id: string, values: Partial<IndicatorValues>): void {
-		goals.setIndicator(this.doc, goalId, id, values);
+		this.change((doc) => goals.setIndicator(doc, goalId, id, values));
 	}
 
 	addLink(goalId: string, target: string, relation: Relation): string {
-		return goals.addLink(this.doc, goalId, target, relation);
+		return this.change((doc) => goals.addLink(doc, goalId, target, relation));
 	}
 
 	removeLink(goalId: string, id: string): void {
-		goals.removeFrom(this.doc, goalId, 'links', id);
+		this.change((doc) => goals.removeFrom(doc, goalId, 'links', id));
 	}
 
 	// ---- my own words
@@ -189,6 +189,14 @@ export class LiveDocument {
 	onEvent(listener: (event: LiveEvent) => void): () => void {
 		this.listeners.add(listener);
 		return () => this.listeners.delete(listener);
+	}
+
+	/** Each is a step of undo by itself. */
+	private change<Result>(act: (doc: Y.Doc) => Result): Result {
+		this.replica.undo.stopCapturing();
+		const result = act(this.doc);
+		this.replica.undo.stopCapturing();
+		return result;
 	}
 
 	private emit(event: LiveEvent): void {

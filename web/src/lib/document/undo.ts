@@ -9,13 +9,22 @@ import { ME } from './goals';
 // Yjs' own types of its types are not assignable to one another.
 type AnyType = Y.AbstractType<any>;
 
+/** Typing without a pause is one step of undo for so long. */
+const STEP_LONGEST_MS = 3_000;
+
 /** `own` answers for a client id of mine in this page's life. */
 export function pageUndo(doc: Y.Doc, own: (client: number) => boolean): Y.UndoManager {
-	return new Y.UndoManager(doc, {
+	const undo = new Y.UndoManager(doc, {
 		trackedOrigins: new Set<unknown>([ySyncPluginKey, ME]),
 		captureTransaction: (transaction) => transaction.meta.get('addToHistory') !== false,
 		deleteFilter: (item) => mayBeUndone(item, own)
 	});
+	let since = 0;
+	undo.on('stack-item-added', () => (since = Date.now()));
+	undo.on('stack-item-updated', () => {
+		if (Date.now() - since > STEP_LONGEST_MS) undo.stopCapturing();
+	});
+	return undo;
 }
 
 function mayBeUndone(item: Y.Item, own: (client: number) => boolean): boolean {

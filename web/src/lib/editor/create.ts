@@ -1,11 +1,12 @@
 /** One ProseMirror editor for one fragment of a live document. */
 import { Fragment, Slice } from 'prosemirror-model';
-import { EditorState, type Plugin } from 'prosemirror-state';
+import { EditorState, Plugin, TextSelection } from 'prosemirror-state';
 import { tableEditing } from 'prosemirror-tables';
 import { EditorView } from 'prosemirror-view';
-import { ySyncPlugin, ySyncPluginKey } from 'y-prosemirror';
+import { initProseMirrorDoc, ySyncPlugin, ySyncPluginKey } from 'y-prosemirror';
 import type { Awareness } from 'y-protocols/awareness';
 import type * as Y from 'yjs';
+import { nodeType } from './commands';
 import { cursors } from './cursors';
 import { keys, type KeyActions } from './keys';
 import { fitted, PasteParser } from './paste';
@@ -33,21 +34,29 @@ const pasteParser = PasteParser.for(sectionSchema);
 
 export function createEditor(options: EditorOptions): EditorView {
 	const { kind, fragment } = options;
+	// Filled before the view is made, the caret has somewhere to stand. An empty fragment is left to the plugin: it makes no content.
+	const filled = fragment.length > 0 ? initProseMirrorDoc(fragment, sectionSchema) : null;
 	const plugins: Plugin[] = [
-		ySyncPlugin(fragment),
+		ySyncPlugin(fragment, filled ? { mapping: filled.mapping } : {}),
 		undoSelection(options.undo, fragment),
 		cursors(options.awareness),
 		placeholder(options.placeholder),
 		...keys(kind, options.actions),
-		tableEditing()
+		tableEditing(),
+		...(kind === 'list' ? [staysList()] : [])
 	];
 	return new EditorView(
 		{ mount: options.mount },
 		{
-			state: EditorState.create({ schema: sectionSchema, plugins }),
+			state: EditorState.create({ schema: sectionSchema, doc: filled?.doc, plugins }),
 			editable: () => options.editable(),
 			attributes: () => options.attributes(),
 			clipboardParser: pasteParser,
+			// What was pasted is undone by itself, not with the words before it.
+			handlePaste: () => {
+				options.undo.stopCapturing();
+				return false;
+			},
 			transformPasted: (slice) => fitted(slice, kind, sectionSchema),
 			clipboardTextParser: (text) => plainText(text),
 			handleScrollToSelection: (view) => isRemote(view),
@@ -62,6 +71,21 @@ export function createEditor(options: EditorOptions): EditorView {
 			}
 		}
 	);
+}
+
+/** Criteria that were all deleted leave a list behind, not a paragraph. Only after my own change: two who tidy up at once make two lists. */
+function staysList(): Plugin {
+	return new Plugin({
+		appendTransaction: (transactions, _, { doc, tr, selection }) => {
+			const mine = transactions.some((one) => one.docChanged && one.getMeta(ySyncPluginKey) === undefined);
+			const block = doc.firstChild;
+			if (!mine || doc.childCount !== 1 || !block?.isTextblock) return null;
+			const item = nodeType('list_item').create(null, nodeType('paragraph').create(null, block.content));
+			const at = Math.min(selection.head, block.content.size + 1) + 2;
+			tr.replaceWith(0, doc.content.size, nodeType('bullet_list').create(null, item));
+			return tr.setSelection(TextSelection.create(tr.doc, at));
+		}
+	});
 }
 
 /** Remote edits never scroll the page; mine, and my undo, do. */
