@@ -69,7 +69,8 @@ export class Announcer {
 			case 'back':
 				if (this.#lostTimer) clearTimeout(this.#lostTimer);
 				this.#lostTimer = null;
-				if (this.#saidLost) this.say(this.words.back());
+				// When what I wrote was at stake, that it is saved says that the connection is back.
+				if (this.#saidLost && !this.#saidUnsaved) this.say(this.words.back());
 				this.#saidLost = false;
 				return;
 			case 'unsaved':

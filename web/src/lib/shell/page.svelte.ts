@@ -12,6 +12,8 @@ class PageOffer {
 	saved = $state.raw<(() => string) | null>(null);
 	/** My words that are not on the server yet. */
 	unsent = $state.raw<(() => boolean) | null>(null);
+	/** Takes the copies of this page's text off this machine before somebody signs out. */
+	beforeSignOut = $state.raw<(() => Promise<'clean' | 'unsent'>) | null>(null);
 	paletteOpen = $state(false);
 	keysOpen = $state(false);
 }
