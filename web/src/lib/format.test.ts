@@ -6,10 +6,10 @@ const now = new Date('2026-11-23T13:30:00+01:00');
 beforeEach(() => overwriteGetLocale(() => 'da'));
 
 test('days and times have the Danish form', () => {
-	expect(longDay('2027-01-29')).toBe('fredag den 29. januar 2027');
-	expect(shortDay('2027-01-29')).toBe('29. jan.');
+	expect(longDay('2027-01-29')).toBe('fredag den 29.\u00a0januar 2027');
+	expect(shortDay('2027-01-29')).toBe('29.\u00a0jan.');
 	expect(time('2026-11-23T13:00:00Z')).toBe('14.00');
-	expect(capital(longDay(now, false))).toBe('Mandag den 23. november');
+	expect(capital(longDay(now, false))).toBe('Mandag den 23.\u00a0november');
 });
 
 test('a day near now is said as people say it', () => {
@@ -17,9 +17,9 @@ test('a day near now is said as people say it', () => {
 	expect(nearDay('2026-11-22', now)).toBe('i går');
 	expect(nearDay('2026-11-24', now)).toBe('i morgen');
 	expect(nearDay('2026-11-21', now)).toBe('lørdag');
-	expect(nearDay('2026-11-12', now)).toBe('torsdag den 12. november');
-	expect(nearMoment('2026-11-23T13:26:00+01:00', now)).toBe('i dag kl. 13.26');
-	expect(nearMoment('2026-11-12T15:30:00+01:00', now)).toBe('12. nov. kl. 15.30');
+	expect(nearDay('2026-11-12', now)).toBe('torsdag den 12.\u00a0november');
+	expect(nearMoment('2026-11-23T13:26:00+01:00', now)).toBe('i dag kl.\u00a013.26');
+	expect(nearMoment('2026-11-12T15:30:00+01:00', now)).toBe('12.\u00a0nov. kl.\u00a015.30');
 });
 
 test('a day is counted in Danish time, not in that of the browser', () => {
@@ -29,7 +29,7 @@ test('a day is counted in Danish time, not in that of the browser', () => {
 
 test('numbers have a decimal comma, and both comma and full stop are understood', () => {
 	expect(decimal('5.8')).toBe('5,8');
-	expect(kroner(41200000)).toBe('41,2 mio. kr.');
+	expect(kroner(41200000)).toBe('41,2\u00a0mio.\u00a0kr.');
 	expect(typedDecimal('5,8')).toBe('5.8');
 	expect(typedDecimal('5.8')).toBe('5.8');
 	expect(typedDecimal('1.250,5')).toBe('1250.5');
@@ -43,6 +43,6 @@ test('in a sentence a title begins small, an abbreviation does not', () => {
 
 test('English has its own form', () => {
 	overwriteGetLocale(() => 'en');
-	expect(longDay('2027-01-29')).toBe('Friday 29 January 2027');
+	expect(longDay('2027-01-29')).toBe('Friday 29\u00a0January 2027');
 	expect(decimal('5.8')).toBe('5.8');
 });

@@ -17,7 +17,8 @@ function format(at: Date, style: Style): string {
 	const key = tag() + JSON.stringify(style);
 	let made = formats.get(key);
 	if (!made) formats.set(key, (made = new Intl.DateTimeFormat(tag(), { timeZone: ZONE, ...style })));
-	return made.format(at);
+	// The day's number stays with its month.
+	return made.format(at).replace(/(\d{1,2}\.?) (?=\p{L})/gu, '$1\u00a0');
 }
 
 /** Takes a day (`2027-01-29`) as noon, so that no time zone moves it, and a moment as it is. */

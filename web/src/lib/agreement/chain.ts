@@ -23,6 +23,11 @@ const LEVEL: Record<ChainGoalKind, number> = {
 	initiative: 5
 };
 
+/** *Vision 2030: Plads til hinanden ved fjorden* is *Vision 2030* where it only says where a goal stands. */
+export function shortTitle(title: string): string {
+	return title.split(': ')[0] ?? title;
+}
+
 export function chainOf(items: readonly ChainGoal[]): Chain {
 	return new Map(items.map((goal) => [goal.id, goal]));
 }
