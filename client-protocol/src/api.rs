@@ -639,6 +639,84 @@ pub struct ChainGoalList {
     pub items: Vec<ChainGoal>,
 }
 
+/// The four-year time plan, `GET /api/plan`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Plan {
+    /// The server's now.
+    pub now: DateTime<Utc>,
+    /// The day that *in force* is told for; today unless another was asked for.
+    pub on: NaiveDate,
+    /// *Valgperioden 2026–2029*.
+    pub term: String,
+    /// The term's first day.
+    pub term_from: NaiveDate,
+    /// The term's last day.
+    pub term_to: NaiveDate,
+    /// Which cell `on` stands in, 0 to 15; absent outside the term.
+    pub current_cell: Option<u32>,
+    /// Which reading of the plan this is.
+    pub title: String,
+    /// What is certain about that reading and what is inferred.
+    pub certainty: String,
+    /// Its rows.
+    pub rows: Vec<PlanRow>,
+    /// The chain's documents with their days, by level and beginning.
+    pub documents: Vec<PlanDocument>,
+}
+
+/// A document type's row in the time plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct PlanRow {
+    /// `vision`, `policy` …, `agreement`.
+    pub document_kind: String,
+    /// *Politisk vision*.
+    pub label: String,
+    /// `political` or `administrative`.
+    pub level: String,
+    /// Sixteen quarters, four for each year.
+    pub cells: Vec<PlanCell>,
+}
+
+/// What happens to a document type in one quarter.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct PlanCell {
+    /// *Udarbejdelse.*
+    pub preparation: bool,
+    /// *Gyldighedsperiode.*
+    pub validity: bool,
+}
+
+/// A document of the chain in the time plan. Its title is for everybody; its text may not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct PlanDocument {
+    /// The live id.
+    pub id: Uuid,
+    /// Title.
+    pub title: String,
+    /// `vision`, `policy` …
+    pub kind: String,
+    /// The version people speak of.
+    pub version: u32,
+    /// Is it adopted?
+    pub adopted: bool,
+    /// When it was.
+    pub adopted_on: Option<NaiveDate>,
+    /// When it is expected to be.
+    pub planned_adoption_on: Option<NaiveDate>,
+    /// First day.
+    pub valid_from: NaiveDate,
+    /// Last day; absent: until it is replaced.
+    pub valid_to: Option<NaiveDate>,
+    /// Is it in force on the plan's day?
+    pub in_force: bool,
+    /// May I read it?
+    pub readable: bool,
+}
+
 /// A document's head, `GET /api/documents/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]

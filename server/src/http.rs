@@ -17,6 +17,7 @@ mod me;
 pub mod origin;
 mod overview;
 mod people;
+mod plan;
 pub mod problem;
 mod proposals;
 mod signed_in;
@@ -65,6 +66,7 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(documents::versions))
         .routes(routes!(documents::signoffs))
         .routes(routes!(goals::list))
+        .routes(routes!(plan::plan))
         .routes(routes!(proposals::list, proposals::keep))
 }
 

@@ -96,6 +96,16 @@ pub fn in_force(status: Status, valid_from: NaiveDate, valid_to: Option<NaiveDat
     status == Status::Adopted && valid_from <= day && valid_to.is_none_or(|last| day <= last)
 }
 
+/// Which of the term's sixteen quarters this day stands in, from 0; `None` outside the term.
+#[must_use]
+pub fn plan_cell(term_from: NaiveDate, term_to: NaiveDate, day: NaiveDate) -> Option<u32> {
+    if day < term_from || day > term_to {
+        return None;
+    }
+    let years = u32::try_from(day.year() - term_from.year()).ok()?;
+    Some(years * 4 + day.month0() / 3)
+}
+
 /// Which of these meetings is next: the one that begins soonest of those that are not over.
 #[must_use]
 pub fn next_meeting<T>(meetings: Vec<T>, times: impl Fn(&T) -> (DateTime<Utc>, DateTime<Utc>), now: DateTime<Utc>) -> Option<T> {
@@ -131,6 +141,22 @@ mod tests {
             (Status::Superseded, "2026-01-01", None, "2026-11-23", false),
         ] {
             assert_eq!(in_force(status, day(from), to.map(day), day(today)), expected, "{status:?} {from} {to:?} {today}");
+        }
+    }
+
+    #[test]
+    fn a_day_stands_in_one_of_sixteen_quarters_of_its_term() {
+        for (today, cell) in [
+            ("2025-12-31", None),
+            ("2026-01-01", Some(0)),
+            ("2026-03-31", Some(0)),
+            ("2026-04-01", Some(1)),
+            ("2026-11-23", Some(3)),
+            ("2027-01-01", Some(4)),
+            ("2029-12-31", Some(15)),
+            ("2030-01-01", None),
+        ] {
+            assert_eq!(plan_cell(day("2026-01-01"), day("2029-12-31"), day(today)), cell, "{today}");
         }
     }
 

@@ -88,3 +88,40 @@ fn check(new: &NewProposal) -> Result<(), Problem> {
 fn show(row: ProposalRow) -> Proposal {
     Proposal { id: row.id, at: row.at, pieces: row.pieces }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use samspil_client_protocol::api::ProposalPiece;
+
+    use super::*;
+
+    fn pieces(count: usize, place: &str, text: &str) -> NewProposal {
+        let piece = ProposalPiece { place: place.to_owned(), text: text.to_owned() };
+        NewProposal { pieces: vec![piece; count] }
+    }
+
+    #[test]
+    fn what_is_kept_has_limits() {
+        let longest = "x".repeat(PROPOSAL_TEXT_BYTES_MAX);
+        let (too_large, invalid) = (Err(StatusCode::PAYLOAD_TOO_LARGE), Err(StatusCode::UNPROCESSABLE_ENTITY));
+        for (name, proposal, expected) in [
+            ("nothing", pieces(0, "rammer", "ord"), invalid),
+            ("one piece", pieces(1, "rammer", "ord"), Ok(())),
+            ("an emptied place", pieces(1, "rammer", ""), Ok(())),
+            ("as many pieces as fit", pieces(PROPOSAL_PIECES_MAX, "rammer", "ord"), Ok(())),
+            ("one piece more", pieces(PROPOSAL_PIECES_MAX + 1, "rammer", "ord"), too_large),
+            ("as many words as fit", pieces(1, "rammer", &longest), Ok(())),
+            ("one letter more", pieces(1, "rammer", &format!("{longest}x")), too_large),
+            ("letters count in bytes", pieces(1, "rammer", &"å".repeat(PROPOSAL_TEXT_BYTES_MAX / 2 + 1)), too_large),
+            ("all pieces together", pieces(2, "rammer", &longest[..=PROPOSAL_TEXT_BYTES_MAX / 2]), too_large),
+            ("no place", pieces(1, "", "ord"), invalid),
+            ("a place as long as fits", pieces(1, &"p".repeat(PROPOSAL_PLACE_BYTES_MAX), "ord"), Ok(())),
+            ("a longer place", pieces(1, &"p".repeat(PROPOSAL_PLACE_BYTES_MAX + 1), "ord"), invalid),
+            ("U+0000 in the words", pieces(1, "rammer", "or\0d"), invalid),
+            ("U+0000 in the place", pieces(1, "ram\0mer", "ord"), invalid),
+        ] {
+            assert_eq!(check(&proposal).map_err(|problem| problem.status()), expected, "{name}");
+        }
+    }
+}

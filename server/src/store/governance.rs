@@ -52,6 +52,46 @@ pub struct AdoptedRow {
     pub goals: u32,
 }
 
+/// A document of the chain with its days.
+#[derive(Clone, Debug)]
+pub struct DatedRow {
+    /// The document.
+    pub document: DocumentId,
+    /// Title.
+    pub title: String,
+    /// Its kind.
+    pub kind: DocumentKind,
+    /// The version people speak of.
+    pub version: u32,
+    /// Where it is in its life.
+    pub status: Status,
+    /// When it was adopted.
+    pub adopted_on: Option<NaiveDate>,
+    /// When it is expected to be.
+    pub planned_adoption_on: Option<NaiveDate>,
+    /// First day.
+    pub valid_from: NaiveDate,
+    /// Last day.
+    pub valid_to: Option<NaiveDate>,
+}
+
+/// The reading of the time plan that the municipality goes by, with the council term it is laid over.
+#[derive(Clone, Debug)]
+pub struct TimePlanRow {
+    /// The term's name.
+    pub term: String,
+    /// Its first day.
+    pub term_from: NaiveDate,
+    /// Its last day.
+    pub term_to: NaiveDate,
+    /// The reading's title.
+    pub title: String,
+    /// What is certain about it.
+    pub certainty: String,
+    /// (document kind, label, level, sixteen codes), in order.
+    pub rows: Vec<(String, String, String, Vec<String>)>,
+}
+
 /// The settings as they stand in the database; only what is read here.
 #[derive(Debug, Deserialize)]
 struct Settings {
@@ -129,6 +169,59 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// The chain's documents with their days, by level, beginning and title.
+    pub async fn dated_documents(&self) -> Result<Vec<DatedRow>> {
+        let rows = sqlx::query!(
+            r#"SELECT d.id, d.title AS "title: String", d.kind, d.version, d.status, gd.adopted_on, gd.planned_adoption_on, gd.valid_from,
+                      gd.valid_to
+               FROM governance_document gd JOIN document d ON d.id = gd.document_id
+               ORDER BY array_position(ARRAY['vision', 'policy', 'strategy', 'budget', 'executive_strategy', 'guideline'], d.kind),
+                        gd.valid_from, d.title, d.version, d.id"#
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let kind = DocumentKind::from_id(&row.kind).ok_or_else(|| unknown("kind", &row.kind))?;
+                Ok(DatedRow {
+                    document: DocumentId(row.id),
+                    title: row.title,
+                    kind,
+                    version: number("document", "version", row.version.into())?,
+                    status: Status::from_id(kind, &row.status).ok_or_else(|| unknown("status", &row.status))?,
+                    adopted_on: row.adopted_on,
+                    planned_adoption_on: row.planned_adoption_on,
+                    valid_from: row.valid_from,
+                    valid_to: row.valid_to,
+                })
+            })
+            .collect()
+    }
+
+    /// The time plan that the municipality goes by; `None` before one was imported.
+    pub async fn time_plan(&self) -> Result<Option<TimePlanRow>> {
+        let Some(head) = sqlx::query!(
+            "SELECT p.id, p.title, p.certainty, t.label, t.starts_on, t.ends_on FROM time_plan p CROSS JOIN council_term t
+             WHERE p.active AND t.current LIMIT 1"
+        )
+        .fetch_optional(self.pool())
+        .await?
+        else {
+            return Ok(None);
+        };
+        let rows = sqlx::query!("SELECT document_type, label, level, cells FROM time_plan_row WHERE plan_id = $1 ORDER BY rank", head.id)
+            .fetch_all(self.pool())
+            .await?;
+        Ok(Some(TimePlanRow {
+            term: head.label,
+            term_from: head.starts_on,
+            term_to: head.ends_on,
+            title: head.title,
+            certainty: head.certainty,
+            rows: rows.into_iter().map(|row| (row.document_type, row.label, row.level, row.cells)).collect(),
+        }))
     }
 
     /// What was adopted from this day to that one, newest first, and how many goals of these documents point at each.
