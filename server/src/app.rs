@@ -1,1 +1,235 @@
-//! See ARCHITECTURE.md.
+//! The one place where the parts meet: start, serve, stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue},
+};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+
+use crate::auth::demo_idp::{self, DemoIdp};
+use crate::auth::{Sessions, SignIns, oidc};
+use crate::clock::Clock;
+use crate::config::{Config, Limits, Mail, Provider};
+use crate::domain::claims::RoleMapping;
+use crate::gateway::{self, Gateway};
+use crate::http::demo_mail::{self, MailFiles};
+use crate::http::door::{self, OwnOrigin, Patience};
+use crate::http::health::{self, Stopping};
+use crate::http::web::{self, Pages};
+use crate::http::{self, Site, problem};
+use crate::rooms::Rooms;
+use crate::store::Store;
+use crate::store::setup::SchemaError;
+use crate::telemetry;
+
+/// Starts the server.
+#[derive(Debug)]
+pub struct App;
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("{setting}={address} cannot be listened on; is another server running there?")]
+    Listen {
+        /// Which setting named it.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The database cannot be used, or its schema is not this build's.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The demo identity provider does not start.
+    #[error(transparent)]
+    DemoProvider(#[from] demo_idp::Error),
+    /// The identity provider cannot be used as configured.
+    #[error("the identity provider cannot be used as SAMSPIL_OIDC_ISSUER names it")]
+    Provider(#[from] oidc::Error),
+}
+
+/// What handlers ask for, each the part it needs: `State<Store>`, `State<Sessions>` …
+#[derive(Clone, FromRef)]
+struct Parts {
+    store: Store,
+    clock: Clock,
+    limits: Arc<Limits>,
+    own_origin: OwnOrigin,
+    sign_ins: SignIns,
+    gateway: Gateway,
+    stopping: Stopping,
+    patience: Patience,
+    pages: Pages,
+    mail_files: MailFiles,
+}
+
+/// A server that runs.
+pub struct Running {
+    addr: SocketAddr,
+    public_url: String,
+    stop_within: Duration,
+    stopping: Stopping,
+    stop_accepting: CancellationToken,
+    rooms: Rooms,
+    store: Store,
+    /// The server, and beside it in the demo the identity provider.
+    serving: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Starts everything; when this returns, the server can be used.
+    pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+        let store = Store::connect(config.database_url.reveal(), config.limits.database_connections_max)?;
+        store.check_schema().await?;
+        let (listener, addr) = listen("SAMSPIL_LISTEN", config.listen).await?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
+        let stop_accepting = CancellationToken::new();
+        let mut serving = Vec::new();
+        let (provider, person_claim, roles) = match &config.provider {
+            Provider::Demo { listen: address } => {
+                let (listener, addr) = listen("SAMSPIL_DEMO_IDP_LISTEN", *address).await?;
+                let demo = DemoIdp::new(addr, store.clone(), clock, &public_url, &config.data_dir)?;
+                let settings = oidc_settings(demo.issuer(), demo_idp::CLIENT_ID, demo.client_secret(), &public_url, &[]);
+                serving.push(tokio::spawn(serve(listener, demo.router(), stop_accepting.clone())));
+                (settings, Some(demo_idp::PERSON_CLAIM.to_owned()), RoleMapping::own_names("roles"))
+            }
+            Provider::Oidc(oidc) => {
+                let secret = oidc.client_secret.reveal();
+                let settings = oidc_settings(&oidc.issuer, &oidc.client_id, secret, &public_url, &oidc.scopes);
+                (settings, oidc.person_claim.clone(), oidc.roles.clone())
+            }
+        };
+        let provider_origin = web::origin_of(&provider.issuer);
+        let provider = oidc::Provider::new(provider)?;
+        let sessions = Sessions::new(store.clone(), &public_url);
+        let sign_ins = SignIns::new(store.clone(), sessions.clone(), provider, roles, person_claim);
+        let rooms = Rooms::start(store.clone(), sessions.clone(), clock, config.limits.clone());
+        let stopping = Stopping::default();
+        let origin = HeaderValue::try_from(&public_url).expect("a checked origin is plain ASCII");
+        let gateway = Gateway::new(store.clone(), sessions.clone(), rooms.clone(), clock, config.limits.clone(), origin);
+        let parts = Parts {
+            store: store.clone(),
+            clock,
+            limits: Arc::new(config.limits.clone()),
+            own_origin: OwnOrigin(public_url.as_str().into()),
+            sign_ins,
+            gateway,
+            stopping: stopping.clone(),
+            patience: Patience(Duration::from_millis(config.limits.request_ms_max)),
+            pages: Pages { provider_origin, was_url: config.was_url.clone() },
+            mail_files: mail_files(&config.mail),
+        };
+        let site = Site { demo: matches!(config.provider, Provider::Demo { .. }), was_url: config.was_url.clone() };
+        let api = http::Parts { store: store.clone(), sessions, clock, site };
+        serving.push(tokio::spawn(serve(listener, router(parts, api), stop_accepting.clone())));
+        let stop_within = Duration::from_millis(config.limits.stop_ms_max);
+        Ok(Running { addr, public_url, stop_within, stopping, stop_accepting, rooms, store, serving })
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The origin that people use.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// Stops: takes nothing new, saves what is under way, and says to every socket that it should come back.
+    pub async fn stop(self) {
+        self.stopping.begin();
+        self.stop_accepting.cancel();
+        let give_up = tokio::time::Instant::now() + self.stop_within;
+        self.rooms.shutdown(self.stop_within / 2).await;
+        for mut serving in self.serving {
+            if tokio::time::timeout_at(give_up, &mut serving).await.is_err() {
+                tracing::warn!("some requests did not end in time and were cut off");
+                serving.abort();
+            }
+        }
+        self.store.close().await;
+    }
+}
+
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { setting, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn oidc_settings(issuer: &str, client_id: &str, client_secret: &str, public_url: &str, scopes: &[String]) -> oidc::Settings {
+    oidc::Settings {
+        issuer: issuer.to_owned(),
+        client_id: client_id.to_owned(),
+        client_secret: openidconnect::ClientSecret::new(client_secret.to_owned()),
+        public_url: public_url.to_owned(),
+        scopes: scopes.to_vec(),
+    }
+}
+
+fn mail_files(mail: &Mail) -> MailFiles {
+    match mail {
+        Mail::Files(dir) => MailFiles(Some(Arc::new(dir.clone()))),
+        Mail::Smtp(_) | Mail::None => MailFiles::default(),
+    }
+}
+
+/// Every route. Layers: the last one added sees a request first.
+fn router(parts: Parts, api: http::Parts) -> Router {
+    let request_id = HeaderName::from_static("x-request-id");
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/was", get(web::was))
+        .route("/demo/mail", get(demo_mail::list))
+        .route("/demo/mail/{name}", get(demo_mail::read))
+        .merge(http::api(api))
+        .merge(http::auth::routes())
+        .merge(gateway::routes())
+        .fallback(web::fallback)
+        .layer(DefaultBodyLimit::max(parts.limits.request_bytes_max))
+        .layer(from_fn_with_state(parts.clone(), door::in_time))
+        .layer(from_fn_with_state(parts.clone(), door::only_our_pages))
+        .layer(CatchPanicLayer::custom(door::panicked))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(parts.clone(), door::careful_headers))
+        .layer(from_fn(telemetry::one_line_per_request))
+        .layer(from_fn(problem::carry_request_id))
+        .layer(PropagateRequestIdLayer::new(request_id.clone()))
+        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .with_state(parts)
+}
+
+async fn serve(listener: TcpListener, router: Router, stop_accepting: CancellationToken) {
+    // Without TCP_NODELAY a keystroke waits for the one before it to be acknowledged by the network.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended before it began");
+        }
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stop_accepting.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the server stopped listening");
+    }
+}

@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use crate::domain::claims::RoleMapping;
+
 mod limits;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,15 @@ pub struct Settings {
     /// JSON file that maps the claim's values to role ids: `{"Aftale.Leder": ["unit_leader"]}`. Default: values are role ids.
     #[arg(long, env = "SAMSPIL_OIDC_ROLE_MAPPING_FILE", value_name = "FILE")]
     pub oidc_role_mapping_file: Option<PathBuf>,
+    /// What the claim's values begin with; the mapping is written without it.
+    #[arg(long, env = "SAMSPIL_OIDC_ROLE_PREFIX", value_name = "TEXT")]
+    pub oidc_role_prefix: Option<String>,
+    /// The municipality's CVR number; rights given under another one are another authority's.
+    #[arg(long, env = "SAMSPIL_OIDC_CVR", value_name = "CVR")]
+    pub oidc_cvr: Option<String>,
+    /// Scopes to ask for beside `openid`, separated by commas; AD FS wants `allatclaims`.
+    #[arg(long, env = "SAMSPIL_OIDC_SCOPES", value_delimiter = ',', default_value = "profile", value_name = "SCOPE")]
+    pub oidc_scopes: Vec<String>,
     /// Where the demo identity provider listens.
     #[arg(long, env = "SAMSPIL_DEMO_IDP_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     pub demo_idp_listen: String,
@@ -100,7 +111,7 @@ pub struct Config {
     /// For what does not live in the database.
     pub data_dir: PathBuf,
     /// The database, as `samspil_app`.
-    pub database_url: String,
+    pub database_url: Secret,
     /// Who says who people are.
     pub provider: Provider,
     /// Where mail goes.
@@ -136,10 +147,10 @@ pub struct Oidc {
     pub client_secret: Secret,
     /// Claim that names a person of ours.
     pub person_claim: Option<String>,
-    /// Claim that holds the roles; a dot steps into an object.
-    pub role_claim: String,
-    /// The claim's values and the role ids they stand for; `None`: the values are role ids.
-    pub role_mapping: Option<BTreeMap<String, Vec<String>>>,
+    /// What the token's roles mean here.
+    pub roles: RoleMapping,
+    /// Scopes to ask for beside `openid`.
+    pub scopes: Vec<String>,
 }
 
 /// Where mail goes.
@@ -224,7 +235,7 @@ impl Settings {
             listen,
             public_url,
             data_dir: self.data_dir.clone(),
-            database_url,
+            database_url: Secret::new(database_url),
             provider: Provider::Oidc(oidc),
             mail: smtp.map_or(Mail::None, Mail::Smtp),
             was_url: self.was_url.clone(),
@@ -258,7 +269,7 @@ impl Settings {
             listen,
             public_url,
             data_dir: self.data_dir.clone(),
-            database_url,
+            database_url: Secret::new(database_url),
             provider: Provider::Demo { listen: demo_idp },
             mail: Mail::Files(self.data_dir.join("mail")),
             was_url: self.was_url.clone(),
@@ -310,15 +321,30 @@ impl Settings {
         if secret.is_none() && check.fine(names.0) && check.fine(names.1) {
             check.add(names.1, "is not set, nor is SAMSPIL_OIDC_CLIENT_SECRET", "/etc/samspil/client-secret");
         }
-        let role_mapping = self.oidc_role_mapping_file.as_deref().and_then(|file| check.role_mapping(file));
+        let roles = self.roles(check);
         Some(Oidc {
             issuer: issuer?,
             client_id: client_id?,
             client_secret: secret?,
             person_claim: self.oidc_person_claim.clone(),
-            role_claim: self.oidc_role_claim.clone(),
-            role_mapping,
+            roles: roles?,
+            scopes: self.oidc_scopes.iter().filter(|scope| !scope.is_empty()).cloned().collect(),
         })
+    }
+
+    fn roles(&self, check: &mut Check) -> Option<RoleMapping> {
+        let claim = &self.oidc_role_claim;
+        let mut roles = match self.oidc_role_mapping_file.as_deref() {
+            Some(file) => check.role_mapping(claim, file)?,
+            None => RoleMapping::own_names(claim),
+        };
+        if let Some(prefix) = &self.oidc_role_prefix {
+            roles = roles.strip_prefix(prefix);
+        }
+        if let Some(cvr) = &self.oidc_cvr {
+            roles = roles.for_cvr(cvr);
+        }
+        Some(roles)
     }
 }
 
@@ -419,13 +445,15 @@ impl Check {
         }
     }
 
-    fn role_mapping(&mut self, path: &Path) -> Option<BTreeMap<String, Vec<String>>> {
+    fn role_mapping(&mut self, claim: &str, path: &Path) -> Option<RoleMapping> {
         let setting = "SAMSPIL_OIDC_ROLE_MAPPING_FILE";
         let read = std::fs::read(path).map_err(|error| error.to_string());
-        match read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string())) {
+        let values = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+        let values = values.map(|values: BTreeMap<String, Vec<String>>| RoleMapping::new(claim, values).map_err(|error| error.to_string()));
+        match values.flatten() {
             Ok(mapping) => Some(mapping),
             Err(error) => {
-                let what = format!("{} is not a JSON object of role lists: {error}", path.display());
+                let what = format!("{} is not a JSON object of lists of role ids: {error}", path.display());
                 self.add(setting, what, "/etc/samspil/roles.json, holding {\"Aftale.Leder\": [\"unit_leader\"]}");
                 None
             }

@@ -11,8 +11,11 @@ use crate::{auth::Sessions, clock::Clock, store::Store};
 
 mod agreements;
 pub mod auth;
+pub mod demo_mail;
 mod documents;
+pub mod door;
 mod goals;
+pub mod health;
 mod me;
 pub mod origin;
 mod overview;
@@ -22,6 +25,7 @@ pub mod problem;
 mod proposals;
 mod signed_in;
 mod texts;
+pub mod web;
 
 pub use me::Site;
 

@@ -10,8 +10,10 @@ pub mod app;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod demo;
 pub mod gateway;
 pub mod http;
+pub mod telemetry;
 
 pub mod auth;
 pub mod rooms;

@@ -1,0 +1,70 @@
+//! What every request passes before it reaches a route, and every answer on its way out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::origin::same_origin;
+use super::problem::Problem;
+
+/// The one unsafe request that comes from no page: the identity provider's, which proves itself by its signature.
+const FROM_THE_PROVIDER: &str = "/auth/backchannel-logout";
+
+/// The address people write in the browser: scheme, host and port, exactly as a browser writes an origin. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct OwnOrigin(pub Arc<str>);
+
+/// Middleware: a request that may change something is believed only from our own pages.
+pub async fn only_our_pages(State(own): State<OwnOrigin>, request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if safe || request.uri().path() == FROM_THE_PROVIDER || same_origin(request.headers(), &own.0) {
+        next.run(request).await
+    } else {
+        Problem::foreign_origin().into_response()
+    }
+}
+
+/// How long a request may take before it is answered without its result. A socket's upgrade is answered at once and lives on.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience(pub Duration);
+
+/// Middleware: nobody waits for ever.
+pub async fn in_time(State(patience): State<Patience>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(patience.0, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable().into_response(),
+    }
+}
+
+/// Middleware: what every answer says to the browser, unless its route has said something else.
+pub async fn careful_headers(State(own): State<OwnOrigin>, request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/") || request.uri().path().starts_with("/auth/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let mut say = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    say(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    say(header::X_FRAME_OPTIONS, "DENY");
+    say(header::REFERRER_POLICY, "same-origin");
+    say(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    say(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    say(HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()");
+    if is_api {
+        say(header::CACHE_CONTROL, "no-store");
+    }
+    if own.0.starts_with("https://") {
+        say(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    response
+}
+
+/// What a caller sees when a handler panics; the log has the rest.
+pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Problem::internal().into_response()
+}
