@@ -107,3 +107,11 @@ impl Store {
         Ok(self.pool.begin().await?)
     }
 }
+
+/// For tests: a store as the server has it, whose role may not do more than the server's.
+#[cfg(test)]
+impl Store {
+    pub(crate) async fn as_app(pool: sqlx::postgres::PgPoolOptions, connect: sqlx::postgres::PgConnectOptions) -> Self {
+        Self::new(pool.connect_with(connect.options([("role", "samspil_app")])).await.unwrap())
+    }
+}

@@ -231,9 +231,9 @@ impl DemoIdp {
     }
 
     /// What must be right before anything else is looked at; otherwise nobody is redirected anywhere.
-    fn check(&self, request: &Authorize) -> Result<(), Response> {
+    fn refusal(&self, request: &Authorize) -> Option<Response> {
         if request.client_id.as_deref() != Some(CLIENT_ID) || request.redirect_uri.as_ref() != Some(&self.client.redirect_uri) {
-            return Err(Page::Wrong("Ukendt klient eller adresse.").answer(StatusCode::BAD_REQUEST));
+            return Some(Page::Wrong("Ukendt klient eller adresse.").answer(StatusCode::BAD_REQUEST));
         }
         let error = if request.response_type.as_deref() != Some("code") {
             "unsupported_response_type"
@@ -244,9 +244,9 @@ impl DemoIdp {
         {
             "invalid_request"
         } else {
-            return Ok(());
+            return None;
         };
-        Err(self.answer(request, &[("error", error)]))
+        Some(self.answer(request, &[("error", error)]))
     }
 
     async fn claims(&self, code: &Code) -> store::Result<Option<Value>> {
@@ -298,7 +298,8 @@ fn token_roles(person: &DirectoryRow) -> BTreeSet<Role> {
     let mut roles: BTreeSet<_> = placed.iter().copied().filter(|role| role.in_token().contains(role)).collect();
     for role in placed {
         if !role.in_token().iter().any(|role| roles.contains(role)) {
-            roles.extend(role.in_token().last());
+            // What stands in the token for whoever stands in for somebody (design §6).
+            roles.insert(Role::UnitLeader);
         }
     }
     roles
@@ -334,8 +335,8 @@ async fn jwks(State(idp): Idp) -> Response {
 }
 
 async fn authorize(State(idp): Idp, headers: HeaderMap, Query(request): Query<Authorize>) -> Response {
-    if let Err(answer) = idp.check(&request) {
-        return answer;
+    if let Some(refusal) = idp.refusal(&request) {
+        return refusal;
     }
     let Ok(hinted) = idp.hinted(&request).await else { return Page::unavailable() };
     let session = idp.session(&headers);
@@ -345,10 +346,9 @@ async fn authorize(State(idp): Idp, headers: HeaderMap, Query(request): Query<Au
         as_hinted && request.max_age.is_none_or(|age| (now - session.auth_time).num_seconds() <= age)
     });
     match (request.prompt.as_deref(), fresh, hinted) {
-        (Some("none"), Some(session), _) => idp.grant(&request, session),
+        (None | Some("none"), Some(session), _) => idp.grant(&request, session),
         (Some("none"), None, _) => idp.answer(&request, &[("error", "login_required")]),
         (Some(_), _, hinted) => sign_in_page(&idp, &request, hinted).await,
-        (None, Some(session), _) => idp.grant(&request, session),
         (None, None, Some(person)) => idp.sign_in(&request, person.id, session),
         (None, None, None) => sign_in_page(&idp, &request, None).await,
     }
@@ -368,8 +368,8 @@ struct Choice {
 
 /// Somebody pressed a name on the sign-in page.
 async fn choose(State(idp): Idp, headers: HeaderMap, Query(request): Query<Authorize>, Form(choice): Form<Choice>) -> Response {
-    if let Err(answer) = idp.check(&request) {
-        return answer;
+    if let Some(refusal) = idp.refusal(&request) {
+        return refusal;
     }
     if !from_own_page(&idp, &headers) {
         return Page::Wrong("Forespørgslen kommer fra et andet websted.").answer(StatusCode::FORBIDDEN);

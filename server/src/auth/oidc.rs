@@ -280,24 +280,24 @@ impl Provider {
             .set_issue_time_verifier_fn(move |at| {
                 if (at - now).abs() <= CLOCK_SKEW { Ok(()) } else { Err(format!("issued at {at}, and it is {now}")) }
             });
-        let verified = token.claims(&verifier, nonce)?;
+        let believed = token.claims(&verifier, nonce)?;
         let raw = token.to_string();
         let claims = payload(&raw).ok_or_else(|| ClaimsVerificationError::Other("the payload is not an object".to_owned()))?;
         let ours = &self.inner.settings.client_id;
         if claims.get("azp").is_some_and(|azp| azp.as_str() != Some(ours)) {
             return Err(ClaimsVerificationError::InvalidAudience("azp names another client".to_owned()));
         }
-        if verified.subject().is_empty() {
+        if believed.subject().is_empty() {
             return Err(ClaimsVerificationError::InvalidSubject("it is empty".to_owned()));
         }
         let latest = (now + CLOCK_SKEW).timestamp();
-        if claims.get("nbf").is_some_and(|nbf| !nbf.as_i64().is_some_and(|nbf| nbf <= latest)) {
+        if claims.get("nbf").is_some_and(|nbf| nbf.as_i64().is_none_or(|nbf| nbf > latest)) {
             return Err(ClaimsVerificationError::Expired("not valid yet".to_owned()));
         }
         Ok(Token {
-            subject: verified.subject().to_string(),
-            auth_time: verified.auth_time(),
-            acr: verified.auth_context_ref().map(|acr| acr.to_string()),
+            subject: believed.subject().to_string(),
+            auth_time: believed.auth_time(),
+            acr: believed.auth_context_ref().map(|acr| acr.to_string()),
             raw,
             claims,
         })

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use axum_extra::extract::cookie::Cookie;
 use chrono::{DateTime, Duration, Utc};
-use openidconnect::url::Url;
+use openidconnect::url::{Position, Url};
+use serde_json::json;
 
 use super::{
     oidc::{self, Provider, Token},
@@ -14,11 +15,12 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::SYSTEM_TRAIL,
         claims::{Denied, RoleMapping},
         ids::PersonId,
     },
     store::{
-        self, Store, sessions,
+        self, Store, audit, sessions,
         sign_ins::{self, Attempt},
     },
 };
@@ -191,11 +193,12 @@ impl SignIns {
             None => None,
         };
         let Some(person) = invited.or(claimed) else { return Ok(None) };
-        let linked = sign_ins::link(&mut transaction, issuer, subject, person, now).await?;
-        transaction.commit().await?;
-        if linked {
-            tracing::info!(person.id = %person, "identity linked");
+        if sign_ins::link(&mut transaction, issuer, subject, person, now).await? {
+            let how = if invited.is_some() { "invite" } else { "claim" };
+            let body = json!({ "issuer": issuer, "subject": subject, "by": how });
+            audit::append(&mut transaction, SYSTEM_TRAIL, "identity_linked", Some(person), body, now).await?;
         }
+        transaction.commit().await?;
         self.store.person_of_identity(issuer, subject).await
     }
 
@@ -239,7 +242,7 @@ impl SignIns {
             }
             let home = Url::parse(self.public_url()).ok()?;
             let url = home.join(path).ok().filter(|url| url.origin() == home.origin())?;
-            let there = url[openidconnect::url::Position::BeforePath..].to_owned();
+            let there = url[Position::BeforePath..].to_owned();
             (!there.starts_with("//") && !url.path().starts_with("/auth/")).then_some(there)
         };
         return_to.and_then(own).unwrap_or_else(|| "/".to_owned())
@@ -251,6 +254,7 @@ pub async fn invite(store: &Store, person: PersonId, public_url: &str, now: Date
     let code = random_token();
     let mut transaction = store.begin().await?;
     sign_ins::invite(&mut transaction, &hash(&code), person, now + INVITE_MAX).await?;
+    audit::append(&mut transaction, SYSTEM_TRAIL, "invite_made", Some(person), json!({}), now).await?;
     transaction.commit().await?;
     Ok(format!("{public_url}/auth/invite?code={code}"))
 }

@@ -141,3 +141,6 @@ fn private(mut response: Response, cookie: Option<&Cookie<'static>>) -> Response
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,3 +121,46 @@ impl PersonRow {
         self.given_name.chars().next().into_iter().chain(self.family_name.chars().next()).collect()
     }
 }
+
+/// For tests: a unit with a leader, somebody who stands in for her, and somebody without a place.
+#[cfg(test)]
+pub(crate) async fn some_for_tests(store: &Store) {
+    use crate::domain::ids::imported;
+    let people = [
+        ("p-leader", "Hanne", "Påfundsen", "Hanne <b> Påfundsen", "lead@k.example"),
+        ("p-substitute", "Esben", "Opdigtsen", "Esben Opdigtsen", "sub@k.example"),
+        ("p-nobody", "Xenia", "Ukendtsen", "Xenia Ukendtsen", "no@k.example"),
+    ];
+    for (slug, given, family, name, upn) in people {
+        sqlx::query!(
+            "INSERT INTO person (id, slug, given_name, family_name, display_name, title, upn) VALUES ($1, $2, $3, $4, $5, 'Leder', $6)",
+            imported(slug),
+            slug,
+            given,
+            family,
+            name,
+            upn
+        )
+        .execute(store.pool())
+        .await
+        .unwrap();
+    }
+    sqlx::query!(
+        "INSERT INTO org_node (id, slug, kind, name) VALUES ($1, 'fjordskolen', 'agreement_unit', 'Fjordskolen')",
+        imported("fjordskolen")
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    for (slug, role) in [("p-leader", "unit_leader"), ("p-substitute", "substitute_unit_leader")] {
+        sqlx::query!(
+            "INSERT INTO person_role (id, person_id, role, org_id) VALUES ($1, $1, $2, $3)",
+            imported(slug),
+            role,
+            imported("fjordskolen")
+        )
+        .execute(store.pool())
+        .await
+        .unwrap();
+    }
+}

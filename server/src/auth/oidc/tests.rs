@@ -135,19 +135,19 @@ impl Evil {
     fn with(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = self.claims();
         change(&mut claims);
-        self.sign(self.header(), &claims)
+        self.sign(&Self::header(), &claims)
     }
 
     fn without(&self, claim: &str) -> String {
         self.with(|claims| _ = claims.as_object_mut().unwrap().remove(claim))
     }
 
-    fn header(&self) -> Header {
+    fn header() -> Header {
         Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) }
     }
 
-    fn sign(&self, header: Header, claims: &Value) -> String {
-        encode(&header, claims, &self.key.private).unwrap()
+    fn sign(&self, header: &Header, claims: &Value) -> String {
+        encode(header, claims, &self.key.private).unwrap()
     }
 
     async fn try_token(&self, provider: &Provider, token: String) -> Result<Token, Error> {
@@ -175,16 +175,16 @@ async fn only_a_token_in_which_everything_is_right_is_believed() {
     let good = evil.with(|_| {});
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     let es256 = |change: &dyn Fn(&mut Header)| {
-        let mut header = evil.header();
+        let mut header = Evil::header();
         change(&mut header);
-        evil.sign(header, &evil.claims())
+        evil.sign(&header, &evil.claims())
     };
     let hs256 = |secret: &[u8]| {
         let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::HS256) };
         encode(&header, &evil.claims(), &EncodingKey::from_secret(secret)).unwrap()
     };
     let by_another = |id: &str| {
-        let header = Header { kid: Some(id.to_owned()), ..evil.header() };
+        let header = Header { kid: Some(id.to_owned()), ..Evil::header() };
         encode(&header, &evil.claims(), &Key::new(9, id).private).unwrap()
     };
     let other_header = |change: Value| {
@@ -272,7 +272,7 @@ async fn a_key_that_changed_during_a_sign_in_is_fetched_once_a_minute() {
     let signed = |seconds: i64| {
         let mut claims = evil.claims();
         claims["iat"] = json!(at(seconds).timestamp());
-        let header = Header { kid: Some("k2".to_owned()), ..evil.header() };
+        let header = Header { kid: Some("k2".to_owned()), ..Evil::header() };
         evil.says(|says| says.token = Answer::Token(encode(&header, &claims, &new.private).unwrap()));
     };
     evil.says(|says| says.keys = vec![new.public.clone()]);
@@ -360,21 +360,21 @@ async fn a_logout_token_is_signed_by_the_provider_for_us() {
         "iss": evil.issuer, "aud": "samspil", "iat": at(0).timestamp(), "jti": "1", "sid": "s-1",
         "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
     });
-    let typ = |typ: Option<&str>| Header { typ: typ.map(str::to_owned), ..evil.header() };
+    let typ = |typ: Option<&str>| Header { typ: typ.map(str::to_owned), ..Evil::header() };
     let logout = typ(Some("logout+jwt"));
     let with = |claim: &str, value: Value| {
         let mut claims = claims.clone();
         claims[claim] = value;
-        evil.sign(logout.clone(), &claims)
+        evil.sign(&logout, &claims)
     };
-    let good = evil.sign(logout.clone(), &claims);
+    let good = evil.sign(&logout, &claims);
     let (signed, signature) = good.rsplit_once('.').unwrap();
     let cases = [
         ("the good one", good.clone(), true),
-        ("the longer type", evil.sign(typ(Some("application/logout+jwt")), &claims), true),
+        ("the longer type", evil.sign(&typ(Some("application/logout+jwt")), &claims), true),
         ("aud as a list", with("aud", json!(["samspil", "other"])), true),
-        ("an ID token", evil.sign(typ(Some("JWT")), &claims), false),
-        ("no type", evil.sign(typ(None), &claims), false),
+        ("an ID token", evil.sign(&typ(Some("JWT")), &claims), false),
+        ("no type", evil.sign(&typ(None), &claims), false),
         ("another issuer", with("iss", json!("https://login.example.dk")), false),
         ("no issuer", with("iss", Value::Null), false),
         ("another audience", with("aud", json!("other")), false),
