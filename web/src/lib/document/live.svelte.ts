@@ -330,9 +330,9 @@ export async function cleanLocalCopies(personId: string): Promise<'clean' | 'uns
 	let outcome: 'clean' | 'unsent' = 'clean';
 	for (const name of await localCopiesOf(personId)) {
 		const copy = new LocalCopy(name);
-		const { unsent, notes } = await copy.load();
+		const { unsent, kept } = await copy.load();
 		await copy.close();
-		if (unsent.length > 0 || notes.kept.length > 0) outcome = 'unsent';
+		if (unsent.length > 0 || kept.length > 0) outcome = 'unsent';
 		else await deleteLocalCopy(name);
 	}
 	return outcome;

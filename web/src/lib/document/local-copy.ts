@@ -17,6 +17,7 @@ export interface UnsentUpdate {
 export interface Loaded {
 	readonly settled: Uint8Array[];
 	readonly unsent: UnsentUpdate[];
+	readonly kept: KeptWords[];
 	readonly notes: Notes;
 }
 
@@ -25,8 +26,6 @@ export interface Notes {
 	readonly seq: number;
 	readonly mayEdit: boolean;
 	readonly schema: number;
-	/** My own words that could not be placed; they wait for me to keep or drop them. */
-	readonly kept: readonly Words[];
 }
 
 /** Words of mine and the place they were meant for: a section key, or `goal:<id>:body` and the like. */
@@ -35,7 +34,13 @@ export interface Words {
 	readonly text: string;
 }
 
-const NO_NOTES: Notes = { seq: 0, mayEdit: false, schema: 0, kept: [] };
+/** Words that could not be placed; they wait for their writer to keep or drop them. Each has its own row: tabs share them. */
+export interface KeptWords extends Words {
+	readonly key: number;
+}
+
+const NO_NOTES: Notes = { seq: 0, mayEdit: false, schema: 0 };
+const STORES = ['settled', 'unsent', 'kept', 'notes'];
 
 /** Person and document: on a shared computer nobody reads, owns or sends another's words. */
 export function localCopyName(personId: string, documentId: string): string {
@@ -53,21 +58,23 @@ export class LocalCopy {
 
 	/** What is kept. An unreadable copy is as an empty one: the server has the words. */
 	async load(): Promise<Loaded> {
-		const nothing: Loaded = { settled: [], unsent: [], notes: NO_NOTES };
+		const nothing: Loaded = { settled: [], unsent: [], kept: [], notes: NO_NOTES };
 		try {
 			const database = await this.database;
 			if (!database) return nothing;
-			const transaction = database.transaction(['settled', 'unsent', 'notes'], 'readonly');
-			const [settled, unsent, keys, notes] = await Promise.all([
+			const transaction = database.transaction(STORES, 'readonly');
+			const [settled, unsent, keys, kept, notes] = await Promise.all([
 				result<Uint8Array[]>(transaction.objectStore('settled').getAll()),
 				result<Uint8Array[]>(transaction.objectStore('unsent').getAll()),
 				result<IDBValidKey[]>(transaction.objectStore('unsent').getAllKeys()),
+				result<KeptWords[]>(transaction.objectStore('kept').getAll()),
 				result<Notes | undefined>(transaction.objectStore('notes').get('notes'))
 			]);
 			if (settled.length > SETTLED_ROWS_MAX) void this.settle([], [merged(settled)], settled.length);
 			return {
 				settled,
 				unsent: unsent.map((update, index) => ({ key: keys[index] as number, update })),
+				kept,
 				notes: { ...NO_NOTES, ...notes }
 			};
 		} catch {
@@ -104,24 +111,17 @@ export class LocalCopy {
 		await this.write(['notes'], (store) => store('notes').put(notes, 'notes'));
 	}
 
-	/** Text and unsent words go, and in the same transaction what was lifted out of them is noted: never neither, never both. */
-	async startAfresh(notes: Notes): Promise<void> {
-		await this.write(['settled', 'unsent', 'notes'], (store) => {
+	/** Text and unsent words go, and in the same transaction what was lifted out of them comes: never neither, never both. */
+	async startAfresh(lifted: readonly KeptWords[]): Promise<void> {
+		await this.write(['settled', 'unsent', 'kept'], (store) => {
 			store('settled').clear();
 			store('unsent').clear();
-			store('notes').put(notes, 'notes');
+			for (const words of lifted) store('kept').put(words);
 		});
 	}
 
-	/** Is anything of mine kept here that the server does not have? */
-	async hasUnsent(): Promise<boolean> {
-		try {
-			const database = await this.database;
-			if (!database) return false;
-			return (await result<number>(database.transaction('unsent').objectStore('unsent').count())) > 0;
-		} catch {
-			return false;
-		}
+	async dropKept(keys: readonly number[]): Promise<void> {
+		await this.write(['kept'], (store) => keys.forEach((key) => store('kept').delete(key)));
 	}
 
 	async close(): Promise<void> {
@@ -173,6 +173,7 @@ function openDatabase(name: string): Promise<IDBDatabase> {
 		request.onupgradeneeded = () => {
 			request.result.createObjectStore('settled', { autoIncrement: true });
 			request.result.createObjectStore('unsent');
+			request.result.createObjectStore('kept', { keyPath: 'key' });
 			request.result.createObjectStore('notes');
 		};
 		request.onsuccess = () => {

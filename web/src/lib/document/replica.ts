@@ -15,7 +15,7 @@ import type { Refused } from '$lib/protocol/Refused';
 import { initialSaveState, nextTickMs, reduce, type SaveAction, type SaveState } from '$lib/state/state';
 import { SCHEMA_VERSION, wordsOf, type IsMine } from './content';
 import { ME } from './goals';
-import { LocalCopy, localCopyName, type Loaded, type Notes, type Words } from './local-copy';
+import { LocalCopy, localCopyName, type KeptWords, type Loaded, type Notes } from './local-copy';
 import { Presence } from './presence';
 import { replant } from './replant';
 import { pageUndo } from './undo';
@@ -79,7 +79,7 @@ export class Replica {
 	trouble: Trouble = null;
 	hello: Hello | null = null;
 	abilities: Abilities | null = null;
-	kept: readonly Words[] = [];
+	kept: readonly KeptWords[] = [];
 
 	private readonly connection: Connection;
 	private readonly copy: LocalCopy;
@@ -169,8 +169,8 @@ export class Replica {
 	}
 
 	discardKept(): void {
+		void this.copy.dropKept(this.kept.map(({ key }) => key));
 		this.kept = [];
-		this.writeNotes();
 		this.listener.changed();
 	}
 
@@ -189,10 +189,10 @@ export class Replica {
 		doc.on('update', (update: Uint8Array, origin: unknown) => doc === this.doc && this.onUpdate(update, origin));
 	}
 
-	private takeCopy({ settled, unsent, notes }: Loaded): void {
+	private takeCopy({ settled, unsent, kept, notes }: Loaded): void {
 		this.seq = notes.seq;
 		this.mayEditOffline = notes.mayEdit;
-		this.kept = notes.kept;
+		this.kept = kept;
 		if (notes.schema !== 0) this.knownSchema = notes.schema;
 		this.copyHasContent = settled.length > 0;
 		this.doc.transact(() => {
@@ -265,7 +265,7 @@ export class Replica {
 		this.limbo = null;
 		const known = limbo.unsent.settleKnown(clocks).map(({ update }) => update);
 		if (limbo.then === 'replant' && limbo.base.length > 0 && this.abilities?.edit) {
-			void this.copy.startAfresh(this.notes());
+			void this.copy.startAfresh([]);
 			this.doc.transact(() => [...limbo.base, ...known].forEach((update) => Y.applyUpdate(this.doc, update)), LOCAL_COPY);
 			void this.copy.addSettled(Y.encodeStateAsUpdate(this.doc));
 			replant(this.doc, limbo.doc, ME);
@@ -279,15 +279,17 @@ export class Replica {
 
 	/** My words go from the text into safe keeping, in one step on disk. */
 	private keep(doc: Y.Doc, isMine: IsMine): void {
-		this.kept = [...this.kept, ...wordsOf(doc, isMine)];
-		void this.copy.startAfresh(this.notes());
+		const lifted = wordsOf(doc, isMine).map((words) => ({ ...words, key: this.copy.newKey() }));
+		this.kept = [...this.kept, ...lifted];
+		void this.copy.startAfresh(lifted);
 		this.listener.changed();
 	}
 
 	/** C9: no coming back by itself. What was not saved is kept apart at once; there will be no later. */
 	private stop(trouble: 'stopped' | 'not_found'): void {
 		const from = this.limbo ?? { doc: this.doc, unsent: this.unsent };
-		if (from.unsent.size > 0) this.keep(from.doc, from.unsent.isMine());
+		// Where access ended, the local copy of the text goes too.
+		if (from.unsent.size > 0 || trouble === 'not_found') this.keep(from.doc, from.unsent.isMine());
 		from.unsent.clear();
 		this.limbo = null;
 		this.trouble = trouble;
@@ -500,7 +502,7 @@ export class Replica {
 	}
 
 	private notes(): Notes {
-		return { seq: this.seq, mayEdit: this.abilities?.edit ?? this.mayEditOffline, schema: this.knownSchema, kept: this.kept };
+		return { seq: this.seq, mayEdit: this.abilities?.edit ?? this.mayEditOffline, schema: this.knownSchema };
 	}
 
 	private writeNotes(): void {

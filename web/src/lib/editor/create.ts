@@ -21,6 +21,7 @@ export interface EditorOptions {
 	readonly undo: Y.UndoManager;
 	readonly awareness: Awareness;
 	readonly actions: KeyActions;
+	readonly plugins: readonly Plugin[];
 	readonly placeholder: () => string;
 	readonly editable: () => boolean;
 	readonly attributes: () => Record<string, string>;
@@ -43,7 +44,8 @@ export function createEditor(options: EditorOptions): EditorView {
 		placeholder(options.placeholder),
 		...keys(kind, options.actions),
 		tableEditing(),
-		...(kind === 'list' ? [staysList()] : [])
+		...(kind === 'list' ? [staysList()] : []),
+		...options.plugins
 	];
 	return new EditorView(
 		{ mount: options.mount },
