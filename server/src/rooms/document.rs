@@ -12,7 +12,7 @@ use samspil_client_protocol::{
     message::RefusalCode,
 };
 use yrs::{
-    Doc, OffsetKind, Options, ReadTxn, StateVector, Transact, Update,
+    ClientID, Doc, ID, IdSet, OffsetKind, Options, ReadTxn, StateVector, Transact, Update,
     updates::{decoder::Decode, encoder::Encode},
 };
 
@@ -127,8 +127,9 @@ impl LiveDocument {
 
     /// Admits an update from a person and applies it.
     pub fn write(&mut self, update: &Bytes, writer: DocumentWriter, limits: &UpdateLimits) -> Result<Applied, NotApplied> {
-        let admitted = self.index.admit(update, &OwnedWriter { writer, owners: &self.owners }, limits)?;
+        let admitted = self.index.admit(update, &OwnedWriter { writer, document: self }, limits)?;
         if !admitted.brings_news {
+            self.index.learn(admitted);
             return Ok(Applied { update: None, new_clients: Vec::new(), touches_goals: false });
         }
         let new_clients: Vec<u64> = admitted.clients.iter().copied().filter(|client| !self.owners.contains_key(client)).collect();
@@ -229,7 +230,7 @@ pub struct DocumentWriter {
 
 struct OwnedWriter<'a> {
     writer: DocumentWriter,
-    owners: &'a HashMap<u64, Ownership>,
+    document: &'a LiveDocument,
 }
 
 impl Writer for OwnedWriter<'_> {
@@ -238,6 +239,15 @@ impl Writer for OwnedWriter<'_> {
     }
 
     fn may_use(&self, client: u64) -> bool {
-        self.owners.get(&client).is_none_or(|owner| !owner.retired && owner.person == Some(self.writer.person))
+        self.document.owners.get(&client).is_none_or(|owner| !owner.retired && owner.person == Some(self.writer.person))
+    }
+
+    fn are_deleted(&self, ranges: &mut dyn Iterator<Item = (u64, u32, u32)>) -> bool {
+        let deleted = self.document.doc.transact().snapshot().delete_set;
+        let mut asked = IdSet::new();
+        for (client, from, to) in ranges {
+            asked.insert(ID::new(ClientID::new(client), from), to - from);
+        }
+        asked.diff(&deleted).is_empty()
     }
 }

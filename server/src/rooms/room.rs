@@ -113,6 +113,9 @@ pub struct Room {
     in_flight: Option<InFlight>,
     /// Who waits for committed state.
     asking: Vec<Asking>,
+    /// Frames turned away because nothing could be saved, by peer the last of them: once it can, their senders are asked
+    /// for what they have.
+    turned_away: BTreeMap<PeerId, u64>,
 }
 
 struct Peer {
@@ -174,6 +177,7 @@ impl Room {
             waiting_bytes: 0,
             in_flight: None,
             asking: Vec::new(),
+            turned_away: BTreeMap::new(),
             limits,
             update_limits,
         })
@@ -298,6 +302,7 @@ impl Room {
         }
         if let Some(last) = self.waiting.pop_back() {
             self.waiting_bytes -= last.update.len();
+            self.turned_away.insert(last.peer, last.frame);
             self.refuse(&last, Refusal::new(0, RefusalCode::NotSaving, "nothing can be saved at the moment"), out);
         }
     }
@@ -560,6 +565,13 @@ impl Room {
         if !self.is_settled() {
             return;
         }
+        if self.waiting.is_empty() && !self.turned_away.is_empty() {
+            let turned_away = std::mem::take(&mut self.turned_away);
+            self.acknowledge(&turned_away, out);
+            for peer in turned_away.into_keys().filter(|peer| self.peers.contains_key(peer)) {
+                out.extend(self.step1().map(|frame| Effect::Send(peer, frame)));
+            }
+        }
         for asking in std::mem::take(&mut self.asking) {
             match asking {
                 Asking::Welcome(peer) => self.welcome(peer, now, out),
@@ -596,6 +608,10 @@ impl Room {
         out.push(Effect::Send(id, frame::sync_step1(&document.state_vector())));
         let person = peer.newcomer.principal.person;
         out.extend(self.presence.join(id, person, now).map(|frame| Effect::Send(id, frame)));
+    }
+
+    fn step1(&self) -> Option<Bytes> {
+        self.document.as_ref().map(|document| frame::sync_step1(&document.state_vector()))
     }
 
     fn fan_out(&self, author: Option<PeerId>, update: &Bytes, out: &mut Vec<Effect>) {
@@ -635,8 +651,7 @@ impl Room {
             self.close(waiting.peer, CloseCode::Stop, "refused too often", out);
         } else if gap {
             peer.resyncing = true;
-            let step1 = self.document.as_ref().map(|document| frame::sync_step1(&document.state_vector()));
-            out.extend(step1.map(|frame| Effect::Send(waiting.peer, frame)));
+            out.extend(self.step1().map(|frame| Effect::Send(waiting.peer, frame)));
         } else if !samspil {
             let (code, why) = match action {
                 RefusalAction::NewClientId => (CloseCode::NewClientId, "this client id is taken"),

@@ -95,6 +95,9 @@ pub trait Writer {
     fn may_write(&self) -> Result<(), RefusalCode>;
     /// Rule 8: may this person make blocks under this client id?
     fn may_use(&self, client: u64) -> bool;
+    /// Are all these ranges (client, from, to) deleted in the document already? The library deletes more than updates say:
+    /// what stands in a deleted type, and the value of a key that lost against another.
+    fn are_deleted(&self, ranges: &mut dyn Iterator<Item = (u64, u32, u32)>) -> bool;
 }
 
 /// An update that fits, and what the index learns from it.
@@ -137,9 +140,13 @@ impl Index {
     /// Checks an update from outside against rules 1 to 9. Changes nothing.
     pub fn admit(&self, update: &Bytes, writer: &impl Writer, limits: &UpdateLimits) -> Result<Admitted, Refusal> {
         let parsed = parse(update, limits, false)?;
-        let admitted = Stage::new(self, limits, Trust::Outside).read(update, &parsed)?;
-        if admitted.brings_news {
-            writer.may_write().map_err(|code| Refusal::new(7, code, "no right to write"))?;
+        let mut admitted = Stage::new(self, limits, Trust::Outside).read(update, &parsed)?;
+        if let (true, Err(code)) = (admitted.brings_news, writer.may_write()) {
+            let deleted = &mut admitted.deleted.iter().map(|(client, range)| (*client, range.from, range.to));
+            if !admitted.clients.is_empty() || !writer.are_deleted(deleted) {
+                return Err(Refusal::new(7, code, "no right to write"));
+            }
+            admitted.brings_news = false;
         }
         if admitted.clients.len() > limits.clients_max {
             return Err(Refusal::new(1, RefusalCode::TooLarge, "more clients than update_clients_max"));
@@ -507,7 +514,8 @@ impl<'i> Stage<'i> {
                 .map(|run| run.place)
                 .collect()
         };
-        let places: Vec<PlaceId> = touched(known).into_iter().chain(touched(staged)).filter(|place| *place != COLLECTED).collect();
+        // What stands in something deleted was deleted with it.
+        let places: Vec<PlaceId> = touched(known).into_iter().chain(touched(staged)).filter(|place| !self.is_dead(*place)).collect();
         for place in &places {
             let root = self.node(self.place(*place).node).root;
             if root == Root::Meta && self.trust == Trust::Outside {
@@ -515,7 +523,6 @@ impl<'i> Stage<'i> {
             }
             self.touches_goals |= root == Root::Goals;
         }
-        // Nothing but collected blocks: they were deleted already.
         if !places.is_empty() {
             self.deleted.push((client, range));
         }

@@ -1,1 +1,499 @@
+//! The rules one by one, the known killers of the library, honest updates made by Yjs, and a storm of altered bytes.
 
+use bytes::{BufMut, Bytes, BytesMut};
+use proptest::prelude::*;
+use samspil_client_protocol::{frame::put_varuint, message::RefusalCode};
+use yrs::{
+    Doc, OffsetKind, Options, ReadTxn, Text, Transact, Update, XmlElementPrelim, XmlFragment, XmlTextPrelim, updates::decoder::Decode,
+};
+
+use super::{Admitted, Index, Refusal, UpdateLimits, Writer};
+
+const LIMITS: UpdateLimits = UpdateLimits {
+    blocks_max: 20_000,
+    same_origin_max: 1_000,
+    clients_max: 64,
+    delete_ranges_max: 4_000,
+    value_depth_max: 32,
+    type_depth_max: 64,
+    attribute_bytes_max: 8 << 10,
+};
+
+/// A party that owns every client id below 100.
+struct Party;
+
+impl Writer for Party {
+    fn may_write(&self) -> Result<(), RefusalCode> {
+        Ok(())
+    }
+
+    fn may_use(&self, client: u64) -> bool {
+        client < 100
+    }
+
+    fn are_deleted(&self, _: &mut dyn Iterator<Item = (u64, u32, u32)>) -> bool {
+        false
+    }
+}
+
+struct Reader;
+
+impl Writer for Reader {
+    fn may_write(&self) -> Result<(), RefusalCode> {
+        Err(RefusalCode::ReadOnly)
+    }
+
+    fn may_use(&self, _: u64) -> bool {
+        true
+    }
+
+    fn are_deleted(&self, _: &mut dyn Iterator<Item = (u64, u32, u32)>) -> bool {
+        false
+    }
+}
+
+fn doc(client: u64) -> Doc {
+    Doc::with_options(Options {
+        client_id: yrs::ClientID::new(client),
+        offset_kind: OffsetKind::Utf16,
+        cleanup_formatting: false,
+        ..Options::default()
+    })
+}
+
+fn state(doc: &Doc) -> Bytes {
+    doc.transact().encode_state_as_update_v1(&yrs::StateVector::default()).into()
+}
+
+/// What somebody writes, as the update it makes.
+fn write(doc: &Doc, edit: impl FnOnce(&Doc)) -> Bytes {
+    let before = doc.transact().state_vector();
+    edit(doc);
+    doc.transact().encode_state_as_update_v1(&before).into()
+}
+
+/// A document as the server makes it: `meta`, `goals`, and two sections with one paragraph each, with some text in the first.
+fn seed() -> Doc {
+    let doc = doc(999);
+    let meta = doc.get_or_insert_map("meta");
+    let goals = doc.get_or_insert_map("goals");
+    let sections = [doc.get_or_insert_xml_fragment("section:kerneopgave"), doc.get_or_insert_xml_fragment("section:rammer")];
+    let mut transaction = doc.transact_mut();
+    yrs::Map::insert(&meta, &mut transaction, "schema", "1");
+    yrs::Map::insert(&goals, &mut transaction, "g1", yrs::MapPrelim::from([("origin", "local")]));
+    for section in sections {
+        let paragraph = section.push_back(&mut transaction, XmlElementPrelim::empty("paragraph"));
+        paragraph.push_back(&mut transaction, XmlTextPrelim::new("Æblegrød"));
+    }
+    drop(transaction);
+    doc
+}
+
+fn open(doc: &Doc) -> Index {
+    let mut index = Index::default();
+    index.load(&state(doc), &LIMITS).expect("our own state");
+    index
+}
+
+fn replica(of: &Doc, client: u64) -> Doc {
+    let copy = doc(client);
+    copy.get_or_insert_xml_fragment("section:kerneopgave");
+    copy.transact_mut().apply_update(Update::decode_v1(&state(of)).unwrap()).unwrap();
+    copy
+}
+
+fn type_at(doc: &Doc, at: u32, words: &str) {
+    let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+    let mut transaction = doc.transact_mut();
+    let paragraph = section.get(&transaction, 0).unwrap().into_xml_element().unwrap();
+    let text = paragraph.get(&transaction, 0).unwrap().into_xml_text().unwrap();
+    text.insert(&mut transaction, at, words);
+}
+
+#[track_caller]
+fn refused(result: Result<Admitted, Refusal>, rule: u8, code: RefusalCode) {
+    let refusal = result.expect_err("this must not come in");
+    assert_eq!((refusal.rule, refusal.code), (rule, code), "{refusal}");
+}
+
+fn hex(text: &str) -> Bytes {
+    hex::decode(text).unwrap().into()
+}
+
+#[test]
+fn typing_in_a_section_is_admitted_and_learned() {
+    let mut index = open(&seed());
+    let mine = replica(&seed(), 7);
+    let update = write(&mine, |doc| type_at(doc, 3, "blå 🎈 "));
+    let admitted = index.admit(&update, &Party, &LIMITS).unwrap();
+    assert!(admitted.brings_news && !admitted.touches_goals);
+    assert_eq!(admitted.clients, [7]);
+    assert_eq!(admitted.update, update, "honest words pass as they came");
+    index.learn(admitted);
+    assert!(!index.admit(&update, &Party, &LIMITS).unwrap().brings_news, "the second time it is here already");
+}
+
+#[test]
+fn writing_under_goals_is_noticed() {
+    let mine = replica(&seed(), 7);
+    let update = write(&mine, |doc| {
+        let goals = doc.get_or_insert_map("goals");
+        yrs::Map::insert(&goals, &mut doc.transact_mut(), "g2", yrs::MapPrelim::from([("rank", "a1")]));
+    });
+    assert!(open(&seed()).admit(&update, &Party, &LIMITS).unwrap().touches_goals);
+}
+
+#[test]
+fn r5_a_gap_is_a_gap() {
+    let index = open(&seed());
+    let mine = replica(&seed(), 7);
+    write(&mine, |doc| type_at(doc, 0, "først "));
+    let second = write(&mine, |doc| type_at(doc, 0, "så "));
+    refused(index.admit(&second, &Party, &LIMITS), 5, RefusalCode::Gap);
+}
+
+#[test]
+fn r6_words_on_words_that_are_not_here_are_a_gap() {
+    let index = open(&seed());
+    let sister = replica(&seed(), 8);
+    type_at(&sister, 8, " og mere");
+    let mine = replica(&sister, 7);
+    let update = write(&mine, |doc| type_at(doc, 12, "endnu "));
+    refused(index.admit(&update, &Party, &LIMITS), 6, RefusalCode::Gap);
+}
+
+#[test]
+fn r7_a_reader_writes_and_deletes_nothing_but_may_send_what_is_here() {
+    let index = open(&seed());
+    let mine = replica(&seed(), 7);
+    refused(index.admit(&write(&mine, |doc| type_at(doc, 0, "ord")), &Reader, &LIMITS), 7, RefusalCode::ReadOnly);
+    let mine = replica(&seed(), 7);
+    let deletion = write(&mine, |doc| {
+        let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+        section.remove_range(&mut doc.transact_mut(), 0, 1);
+    });
+    refused(index.admit(&deletion, &Reader, &LIMITS), 7, RefusalCode::ReadOnly);
+    assert!(!index.admit(&state(&seed()), &Reader, &LIMITS).unwrap().brings_news, "a sync step 2 that brings nothing");
+}
+
+#[test]
+fn r7_only_the_server_writes_meta_and_no_new_roots_come_from_outside() {
+    let index = open(&seed());
+    let mine = replica(&seed(), 7);
+    let update = write(&mine, |doc| {
+        let meta = doc.get_or_insert_map("meta");
+        yrs::Map::insert(&meta, &mut doc.transact_mut(), "schema", "9");
+    });
+    refused(index.admit(&update, &Party, &LIMITS), 7, RefusalCode::Schema);
+    let mine = replica(&seed(), 7);
+    let update = write(&mine, |doc| {
+        let root = doc.get_or_insert_xml_fragment("section:ukendt");
+        root.push_back(&mut doc.transact_mut(), XmlElementPrelim::empty("paragraph"));
+    });
+    refused(index.admit(&update, &Party, &LIMITS), 7, RefusalCode::Schema);
+}
+
+#[test]
+fn r8_a_client_id_of_somebody_else_is_refused() {
+    let mine = replica(&seed(), 100);
+    let update = write(&mine, |doc| type_at(doc, 0, "forfalsket"));
+    refused(open(&seed()).admit(&update, &Party, &LIMITS), 8, RefusalCode::ClientId);
+}
+
+#[test]
+fn r9_content_must_fit_its_parent() {
+    let index = open(&seed());
+    for foreign in ["script", "img"] {
+        let mine = replica(&seed(), 7);
+        let update = write(&mine, |doc| {
+            let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+            section.push_back(&mut doc.transact_mut(), XmlElementPrelim::empty(foreign));
+        });
+        refused(index.admit(&update, &Party, &LIMITS), 9, RefusalCode::Schema);
+    }
+}
+
+#[test]
+fn r6_words_typed_into_a_paragraph_that_is_gone_are_collected_and_both_libraries_show_nothing() {
+    let server = seed();
+    let mut index = open(&server);
+    let mine = replica(&server, 7);
+    let typed = write(&mine, |doc| type_at(doc, 3, "sent "));
+    let other = replica(&server, 8);
+    let deleted = write(&other, |doc| {
+        let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+        section.remove_range(&mut doc.transact_mut(), 0, 1);
+    });
+    index.learn(index.admit(&deleted, &Party, &LIMITS).unwrap());
+    server.transact_mut().apply_update(Update::decode_v1(&deleted).unwrap()).unwrap();
+    let admitted = index.admit(&typed, &Party, &LIMITS).unwrap();
+    assert_ne!(admitted.update, typed, "the block is collected on its way in");
+    server.transact_mut().apply_update(Update::decode_v1(&admitted.update).unwrap()).unwrap();
+    let section = server.get_or_insert_xml_fragment("section:kerneopgave");
+    let transaction = server.transact();
+    assert_eq!(section.len(&transaction), 0);
+    assert!(transaction.store().pending_update().is_none());
+    drop(transaction);
+    // The same after the state has gone through a snapshot, where collected blocks have lost their place.
+    let mut reopened = Index::default();
+    reopened.load(&state(&server), &LIMITS).unwrap();
+    let late = replica(&seed(), 9);
+    let update = write(&late, |doc| type_at(doc, 5, "endnu senere"));
+    assert!(reopened.admit(&update, &Party, &LIMITS).unwrap().brings_news);
+}
+
+#[test]
+fn r1_no_more_blocks_than_the_limit() {
+    let few = UpdateLimits { blocks_max: 3, ..LIMITS };
+    let mine = replica(&seed(), 7);
+    let update = |blocks: u32| {
+        let mine = replica(&mine, 7);
+        write(&mine, |doc| {
+            for _ in 0..blocks {
+                type_at(doc, 0, "x");
+            }
+        })
+    };
+    let index = open(&seed());
+    assert!(index.admit(&update(2), &Party, &few).is_ok());
+    assert!(index.admit(&update(3), &Party, &few).is_ok());
+    refused(index.admit(&update(4), &Party, &few), 1, RefusalCode::TooLarge);
+}
+
+/// A run of blocks of one client, each a type of this kind in the one before.
+fn nested(depth: u32) -> Bytes {
+    let mut out = BytesMut::new();
+    put_varuint(&mut out, 1);
+    put_varuint(&mut out, u64::from(depth));
+    put_varuint(&mut out, 5);
+    put_varuint(&mut out, 0);
+    for at in 0..depth {
+        out.put_u8(0x07);
+        if at == 0 {
+            out.put_slice(b"\x01\x13section:kerneopgave");
+        } else {
+            put_varuint(&mut out, 0);
+            put_varuint(&mut out, 5);
+            put_varuint(&mut out, u64::from(at - 1));
+        }
+        out.put_slice(b"\x03\x09list_item");
+    }
+    put_varuint(&mut out, 0);
+    out.freeze()
+}
+
+#[test]
+fn r3_types_are_not_nested_beyond_the_limit() {
+    let index = open(&seed());
+    assert!(index.admit(&nested(63), &Party, &LIMITS).is_ok());
+    assert!(index.admit(&nested(64), &Party, &LIMITS).is_ok());
+    refused(index.admit(&nested(65), &Party, &LIMITS), 3, RefusalCode::TooLarge);
+}
+
+/// An attribute whose value is this many arrays in one another.
+fn nested_value(depth: usize) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_slice(&[1, 2, 5, 0]);
+    out.put_slice(b"\x07\x01\x13section:kerneopgave\x03\x07heading");
+    out.put_slice(b"\x28\x00\x05\x00\x05level\x01");
+    for _ in 0..depth {
+        out.put_slice(&[117, 1]);
+    }
+    out.put_u8(126);
+    out.put_u8(0);
+    out.freeze()
+}
+
+#[test]
+fn r3_values_are_not_nested_beyond_the_limit() {
+    let index = open(&seed());
+    assert!(index.admit(&nested_value(31), &Party, &LIMITS).is_ok());
+    assert!(index.admit(&nested_value(32), &Party, &LIMITS).is_ok());
+    refused(index.admit(&nested_value(33), &Party, &LIMITS), 3, RefusalCode::TooLarge);
+}
+
+#[test]
+fn r2_no_null_characters() {
+    let index = open(&seed());
+    let mine = replica(&seed(), 7);
+    refused(index.admit(&write(&mine, |doc| type_at(doc, 0, "a\0b")), &Party, &LIMITS), 2, RefusalCode::Malformed);
+}
+
+/// The killers of hostile-updates K1–K11, each by the class of rule that stops it. A fresh document and our own roots alike.
+#[test]
+fn known_killers_are_refused() {
+    let mut killers: Vec<(&str, Bytes)> = vec![
+        ("K1", hex("030101022801016d016e017f0102000900040704677569647600010102000202040005010302")),
+        ("K2", hex("010203ffffffffffffffffff0100040001020302010508040400")),
+        ("K3", hex("010105000401016105f09f98807800")),
+        ("K4", hex("0102010008010161017d0744010002c3a900")),
+        ("K5", hex("01010700040101740568656c6c6f00")),
+        ("K11", hex("80c2d72f")),
+    ];
+    let mut k6 = BytesMut::from(&hex("010101000801016101")[..]);
+    k6.extend(std::iter::repeat_n([0x75, 0x01], 6_300).flatten());
+    k6.extend([0x7e, 0x00]);
+    killers.push(("K6", k6.freeze()));
+    let mut k7 = BytesMut::new();
+    put_varuint(&mut k7, 22_000);
+    for client in 1..=22_000u64 {
+        put_varuint(&mut k7, 0);
+        put_varuint(&mut k7, client);
+        put_varuint(&mut k7, 0);
+    }
+    k7.put_u8(0);
+    killers.push(("K7", k7.freeze()));
+    let mut k8 = BytesMut::new();
+    put_varuint(&mut k8, 22_000);
+    for client in 1..=22_000u64 {
+        k8.put_slice(&[1]);
+        put_varuint(&mut k8, client);
+        k8.put_slice(&[0, 0x84]);
+        put_varuint(&mut k8, client + 1);
+        k8.put_slice(&[0, 1, b'x']);
+    }
+    k8.put_u8(0);
+    killers.push(("K8", k8.freeze()));
+    let mut k10 = BytesMut::new();
+    put_varuint(&mut k10, 2);
+    for client in [9u64, 5] {
+        put_varuint(&mut k10, 8_000);
+        put_varuint(&mut k10, client);
+        put_varuint(&mut k10, 0);
+        for at in 0..8_000u64 {
+            if client == 9 {
+                k10.put_slice(b"\x04\x01\x13section:kerneopgave\x01x");
+            } else {
+                k10.put_u8(0x44);
+                put_varuint(&mut k10, 9);
+                put_varuint(&mut k10, at);
+                k10.put_slice(b"\x01x");
+            }
+        }
+    }
+    k10.put_u8(0);
+    killers.push(("K10", k10.freeze()));
+    killers.push(("K9", nested(5_000)));
+    for index in [open(&seed()), Index::default()] {
+        for (name, killer) in &killers {
+            assert!(index.admit(killer, &Party, &LIMITS).is_err(), "{name} came in");
+        }
+    }
+}
+
+#[test]
+fn a_block_that_names_itself_or_a_circle_is_refused() {
+    let index = open(&seed());
+    // Client 5's only block has itself as origin.
+    refused(index.admit(&hex("01010500840500017800"), &Party, &LIMITS), 6, RefusalCode::Malformed);
+    // Clients 5 and 6 wait for each other.
+    refused(index.admit(&hex("020105008406000178010600840500017800"), &Party, &LIMITS), 6, RefusalCode::Malformed);
+}
+
+/// Updates that Yjs made, from the golden frames: each comes in on a document that has what it builds on.
+#[test]
+fn golden_updates_made_by_yjs_are_admitted() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../../../../client-protocol/vectors/yjs.json")).unwrap();
+    let mut index = open(&seed());
+    let mut admitted = 0;
+    for vector in golden["vectors"].as_array().unwrap() {
+        let means = &vector["means"];
+        if means["kind"] != "update" {
+            continue;
+        }
+        let update = hex(means["update_hex"].as_str().unwrap());
+        let name = vector["name"].as_str().unwrap();
+        let fits = index.admit(&update, &Anybody, &LIMITS).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+        assert!(fits.brings_news, "{name}");
+        index.learn(fits);
+        admitted += 1;
+    }
+    assert!(admitted >= 4, "only {admitted} updates in the golden frames");
+}
+
+struct Anybody;
+
+impl Writer for Anybody {
+    fn may_write(&self) -> Result<(), RefusalCode> {
+        Ok(())
+    }
+
+    fn may_use(&self, _: u64) -> bool {
+        true
+    }
+
+    fn are_deleted(&self, _: &mut dyn Iterator<Item = (u64, u32, u32)>) -> bool {
+        false
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Bytes that were honest and then altered: refused, or applied by the library without harm.
+    #[test]
+    fn altered_updates_are_refused_or_harmless(
+        words in "[a-zæøå 🎈]{1,12}",
+        at in 0u32..8,
+        alter in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let server = seed();
+        let mut index = open(&server);
+        let mine = replica(&server, 7);
+        let update = write(&mine, |doc| type_at(doc, at, &words));
+        let mut bytes = update.to_vec();
+        for (place, value) in alter {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if let Ok(admitted) = index.admit(&Bytes::from(bytes), &Anybody, &LIMITS) {
+            let decoded = Update::decode_v1(&admitted.update).expect("what is admitted decodes");
+            let mut transaction = server.transact_mut();
+            transaction.apply_update(decoded).expect("what is admitted applies");
+            prop_assert!(transaction.store().pending_update().is_none(), "nothing is parked");
+            drop(transaction);
+            index.learn(admitted);
+        }
+    }
+
+    /// Whatever people type and delete, in whatever order it arrives, is admitted, and the index rebuilt from the state agrees.
+    #[test]
+    fn honest_edits_are_admitted(edits in proptest::collection::vec((0u64..3, 0u32..6, "[a-zæøå]{0,6}"), 1..40)) {
+        let server = seed();
+        let mut index = open(&server);
+        let people: Vec<Doc> = (0..3).map(|n| replica(&server, 10 + n)).collect();
+        for (who, at, words) in edits {
+            let mine = &people[usize::try_from(who).unwrap()];
+            let update = write(mine, |doc| {
+                if words.is_empty() {
+                    let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+                    let mut transaction = doc.transact_mut();
+                    if section.len(&transaction) > 1 {
+                        section.remove_range(&mut transaction, 0, 1);
+                    } else {
+                        let paragraph = section.push_back(&mut transaction, XmlElementPrelim::empty("paragraph"));
+                        paragraph.push_back(&mut transaction, XmlTextPrelim::new("Nyt afsnit"));
+                    }
+                } else {
+                    type_at(doc, at, &words);
+                }
+            });
+            let admitted = index.admit(&update, &Anybody, &LIMITS).unwrap_or_else(|refusal| panic!("{refusal}"));
+            server.transact_mut().apply_update(Update::decode_v1(&admitted.update).unwrap()).unwrap();
+            // Every other round of another's words, so that people build on different states.
+            let passed_on = admitted.update.clone();
+            index.learn(admitted);
+            if at % 2 == 0 {
+                for other in &people {
+                    let _ = &passed_on;
+                    let missing = server.transact().encode_state_as_update_v1(&other.transact().state_vector());
+                    other.transact_mut().apply_update(Update::decode_v1(&missing).unwrap()).unwrap();
+                }
+            }
+        }
+        let mut reopened = Index::default();
+        reopened.load(&state(&server), &LIMITS).unwrap();
+        prop_assert!(!reopened.admit(&state(&server), &Reader, &LIMITS).unwrap().brings_news);
+        prop_assert!(!index.admit(&state(&server), &Reader, &LIMITS).unwrap().brings_news);
+    }
+}

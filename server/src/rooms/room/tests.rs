@@ -1,1 +1,399 @@
-//! Short plays.
+//! Short plays: who comes in, what they send, what everybody is told and when.
+
+use std::collections::BTreeSet;
+
+use chrono::{Duration, TimeZone};
+use samspil_client_protocol::{
+    api::{AgreementStatus, Party},
+    frame::Reader,
+};
+use uuid::Uuid;
+use yrs::{
+    Doc, OffsetKind, Options, ReadTxn, Text, Transact, Update, XmlElementPrelim, XmlFragment, XmlTextPrelim, updates::decoder::Decode,
+};
+
+use super::*;
+use crate::{
+    domain::{
+        access::AgreementAccess,
+        document::{DocumentKind, Status},
+        ids::OrgId,
+        principal::{Placement, Role},
+    },
+    store::log::Logged,
+};
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 23, 12, 30, 0).unwrap()
+}
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+const UNIT: u128 = 1;
+const ABOVE: u128 = 2;
+const LEADER: u128 = 11;
+const HEAD: u128 = 12;
+const TEACHER: u128 = 13;
+
+fn access(status: AgreementStatus, version: i64) -> RoomAccess {
+    RoomAccess {
+        document: DocumentAccess {
+            document: DocumentId(id(100)),
+            kind: DocumentKind::Agreement,
+            status: Status::Agreement(status),
+            agreement: Some(AgreementAccess {
+                unit: OrgId(id(UNIT)),
+                above: vec![OrgId(id(ABOVE))],
+                unit_leader: PersonId(id(LEADER)),
+                counterpart: PersonId(id(HEAD)),
+            }),
+            grants: Vec::new(),
+        },
+        version,
+    }
+}
+
+fn newcomer(person: u128) -> Newcomer {
+    let (role, org) = match person {
+        LEADER => (Role::UnitLeader, UNIT),
+        HEAD => (Role::HeadOfDepartment, ABOVE),
+        _ => (Role::UnitContributor, UNIT),
+    };
+    Newcomer {
+        principal: Principal {
+            person: PersonId(id(person)),
+            session: SessionId(id(person + 1000)),
+            token_roles: BTreeSet::from([role]),
+            placements: vec![Placement { role, org: OrgId(id(org)), from: None, to: None }],
+        },
+        person_version: 0,
+        session_version: 0,
+        session_until: now() + Duration::hours(12),
+        person: PeerPerson { id: id(person), name: format!("Person {person}"), initials: "PP".into(), colour: 1 },
+        samspil: true,
+    }
+}
+
+fn doc(client: u64) -> Doc {
+    Doc::with_options(Options { client_id: yrs::ClientID::new(client), offset_kind: OffsetKind::Utf16, ..Options::default() })
+}
+
+fn first_update() -> Bytes {
+    let doc = doc(999);
+    let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+    let mut transaction = doc.transact_mut();
+    let paragraph = section.push_back(&mut transaction, XmlElementPrelim::empty("paragraph"));
+    paragraph.push_back(&mut transaction, XmlTextPrelim::new("Aftale"));
+    drop(transaction);
+    doc.transact().encode_state_as_update_v1(&yrs::StateVector::default()).into()
+}
+
+/// The log as the database holds it.
+struct Disk(Vec<Bytes>);
+
+impl Disk {
+    fn new() -> Self {
+        Self(vec![first_update()])
+    }
+
+    fn log(&self) -> Log {
+        Log {
+            head: self.0.len() as u64,
+            snapshot: None,
+            updates: (1..).zip(&self.0).map(|(seq, payload)| Logged { seq, payload: payload.clone() }).collect(),
+            owners: vec![crate::store::log::Owner { client: 999, person: None, retired: false }],
+        }
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Appended {
+        let first = self.0.len() as u64 + 1;
+        self.0.extend(batch.rows.iter().map(|row| row.payload.clone()));
+        Appended::Committed { first }
+    }
+}
+
+fn room(disk: &Disk) -> Room {
+    Room::open(DocumentId(id(100)), 1, &disk.log(), access(AgreementStatus::InDialogue, 0), Limits::default()).unwrap()
+}
+
+fn join(room: &mut Room, person: u128) -> PeerId {
+    room.join(newcomer(person), now(), &mut Vec::new()).unwrap()
+}
+
+/// Words that a person types at the start of the paragraph, as an update frame.
+fn typed(client: u64, words: &str) -> Bytes {
+    frame::update(&update(client, words))
+}
+
+fn update(client: u64, words: &str) -> Bytes {
+    let doc = doc(client);
+    let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+    doc.transact_mut().apply_update(Update::decode_v1(&first_update()).unwrap()).unwrap();
+    let before = doc.transact().state_vector();
+    let mut transaction = doc.transact_mut();
+    let text = section.get(&transaction, 0).unwrap().into_xml_element().unwrap().get(&transaction, 0).unwrap().into_xml_text().unwrap();
+    text.insert(&mut transaction, 0, words);
+    drop(transaction);
+    doc.transact().encode_state_as_update_v1(&before).into()
+}
+
+/// What an effect is, in short.
+fn told(effects: &[Effect]) -> Vec<String> {
+    effects
+        .iter()
+        .map(|effect| match effect {
+            Effect::Send(peer, bytes) => {
+                let mut reader = Reader::new(bytes);
+                let kind = reader.varuint().unwrap();
+                match kind {
+                    0 => format!("{}: sync {}", peer.0, reader.varuint().unwrap()),
+                    1 => format!("{}: presence", peer.0),
+                    101 => format!("{}: saved {} at {}", peer.0, reader.varuint().unwrap(), reader.varuint().unwrap()),
+                    102 => {
+                        let refused: Refused = serde_json::from_str(reader.string().unwrap()).unwrap();
+                        format!("{}: refused {} {:?} {:?}", peer.0, refused.frame, refused.code, refused.action)
+                    }
+                    100 => format!("{}: hello", peer.0),
+                    104 => format!("{}: ability", peer.0),
+                    other => format!("{}: {other}", peer.0),
+                }
+            }
+            Effect::Close(peer, code, _) => format!("{}: closed {}", peer.0, code.code()),
+            Effect::Reload => "reload".into(),
+            Effect::Refresh => "refresh".into(),
+        })
+        .collect()
+}
+
+#[test]
+fn h2_a_newcomer_is_greeted_then_asked_what_it_has() {
+    let mut out = Vec::new();
+    room(&Disk::new()).join(newcomer(LEADER), now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["1: hello", "1: sync 0"]);
+}
+
+#[test]
+fn g2_nobody_is_shown_words_before_they_are_on_disk() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, _head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    assert_eq!(told(&out), [""; 0], "nothing is said while the batch is on its way");
+    // A third person comes in the middle of it, and waits for what is committed.
+    let teacher = room.join(newcomer(TEACHER), now(), &mut out).unwrap();
+    assert_eq!(told(&out), [""; 0]);
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    assert_eq!(told(&out), ["1: saved 1 at 2", "2: sync 2", "3: hello", "3: sync 0"], "acknowledged, then shown, then greeted");
+    assert_eq!(room.head(), 2);
+    assert_eq!(teacher, PeerId(3));
+}
+
+#[test]
+fn g1_an_unknown_commit_is_settled_by_reading_the_log_and_nothing_is_written_twice() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, _head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    // It was committed, but the answer was lost.
+    disk.commit(&batch);
+    room.appended(&Appended::Unknown, now(), &mut out);
+    assert_eq!(told(&out), ["reload"]);
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none(), "nothing is admitted until the log has been read");
+    out.clear();
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    assert!(room.next_batch(now(), &mut out).is_none(), "what is there already needs no row");
+    assert_eq!(told(&out), ["1: sync 2", "2: sync 2", "1: saved 2 at 2"]);
+}
+
+#[test]
+fn g1_a_commit_that_failed_is_made_again() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    room.next_batch(now(), &mut out).unwrap();
+    room.appended(&Appended::Unknown, now(), &mut out);
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    let again = room.next_batch(now(), &mut out).expect("the words are still here");
+    assert_eq!(again.rows.len(), 1);
+    assert_eq!(told(&out), ["reload"], "and nobody has been told anything");
+}
+
+#[test]
+fn g5_words_on_their_way_while_the_text_is_frozen_are_refused_for_good() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "for sent "), now(), &mut out);
+    room.next_batch(now(), &mut out).unwrap();
+    room.appended(&Appended::AccessChanged, now(), &mut out);
+    assert_eq!(told(&out), ["refresh", "reload"]);
+    out.clear();
+    room.access(access(AgreementStatus::ReadyToSign, 1), &BTreeMap::new(), now(), &mut out);
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["1: ability", "1: refused 1 Frozen KeepAsProposal", "1: saved 1 at 1"]);
+}
+
+#[test]
+fn a_reader_sees_everything_and_writes_nothing() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let mut standard = newcomer(TEACHER);
+    standard.samspil = false;
+    let teacher = room.join(standard, now(), &mut Vec::new()).unwrap();
+    let mut out = Vec::new();
+    room.frame(teacher, &frame::sync_step1(&[0]), now(), &mut out);
+    assert_eq!(told(&out), ["1: sync 1"]);
+    out.clear();
+    room.frame(teacher, &frame::sync_step2(&first_update()), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), [""; 0], "an answer that brings nothing is no offence");
+    room.frame(teacher, &typed(7, "indsmuglet"), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["1: closed 4403"]);
+}
+
+#[test]
+fn s4_a_gap_is_answered_once_with_step_1_until_the_next_step_2() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let gap = frame::update(&Bytes::from_static(b"\x01\x01\x07\x09\x84\x07\x08\x01x\x00"));
+    let mut out = Vec::new();
+    for _ in 0..5 {
+        room.frame(leader, &gap, now(), &mut out);
+    }
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["1: refused 1 Gap Resync", "1: sync 0", "1: saved 5 at 1"]);
+}
+
+#[test]
+fn r8_two_people_cannot_write_under_one_client_id() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    assert_eq!(batch.clients, [(7, PersonId(id(LEADER)))]);
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    out.clear();
+    room.frame(head, &typed(7, "Deres og mere "), now(), &mut out);
+    room.next_batch(now(), &mut out);
+    assert_eq!(told(&out), ["2: refused 1 ClientId NewClientId", "2: saved 1 at 2"]);
+}
+
+#[test]
+fn who_leaves_in_the_middle_of_a_word_has_it_written_all_the_same() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "sidste ord "), now(), &mut out);
+    room.leave(leader, &mut out);
+    assert_eq!(room.next_batch(now(), &mut out).expect("the words count").rows.len(), 1);
+}
+
+#[test]
+fn a_session_that_ends_closes_its_sockets_and_a_stranger_finds_nothing() {
+    let mut room = room(&Disk::new());
+    let leader = join(&mut room, LEADER);
+    let mut stranger = newcomer(TEACHER);
+    stranger.principal.placements[0].org = OrgId(id(77));
+    assert_eq!(room.join(stranger, now(), &mut Vec::new()), Err(CloseCode::NotFound));
+    let mut out = Vec::new();
+    room.session_ended(SessionId(id(LEADER + 1000)), &mut out);
+    assert_eq!(told(&out), [format!("{}: closed 4401", leader.0)]);
+    assert_eq!(room.peers(), 0);
+}
+
+#[test]
+fn a_right_that_ends_with_the_day_ends_at_midnight_in_denmark() {
+    let mut room = room(&Disk::new());
+    let mut acting = newcomer(LEADER);
+    acting.principal.placements[0].to = Some(chrono::NaiveDate::from_ymd_opt(2026, 11, 23).unwrap());
+    room.join(acting, now(), &mut Vec::new()).unwrap();
+    let mut out = Vec::new();
+    room.tick(Utc.with_ymd_and_hms(2026, 11, 23, 22, 59, 59).unwrap(), &mut out);
+    assert_eq!(told(&out), [""; 0]);
+    room.tick(Utc.with_ymd_and_hms(2026, 11, 23, 23, 0, 0).unwrap(), &mut out);
+    assert_eq!(told(&out), ["1: ability", "1: closed 4403"]);
+}
+
+#[test]
+fn l11_what_cannot_be_saved_is_bounded() {
+    let limits = Limits { room_unsaved_updates_max: 2, ..Limits::default() };
+    let mut room = Room::open(DocumentId(id(100)), 1, &Disk::new().log(), access(AgreementStatus::InDialogue, 0), limits).unwrap();
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    for client in 7..9 {
+        room.frame(leader, &typed(client, "ord "), now(), &mut out);
+    }
+    assert_eq!(told(&out), [""; 0], "at the limit");
+    room.frame(leader, &typed(9, "ord "), now(), &mut out);
+    assert_eq!(told(&out), ["1: refused 3 NotSaving Resync"], "above it");
+    out.clear();
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    room.appended(&Disk::new().commit(&batch), now(), &mut out);
+    assert_eq!(told(&out), ["1: saved 2 at 3", "1: saved 3 at 3", "1: sync 0"], "once it can be saved, the peer is asked for the rest");
+}
+
+#[test]
+fn p2_p3_presence_is_one_own_id_with_the_servers_words_about_who_it_is() {
+    let mut room = room(&Disk::new());
+    let (leader, head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    let states = [(70, 1, r#"{"user":{"name":"En anden"},"place":"rammer"}"#)];
+    room.frame(leader, &frame::awareness(states.into_iter()), now(), &mut out);
+    let [Effect::Send(to, relayed)] = &out[..] else { panic!("{:?}", told(&out)) };
+    assert_eq!(*to, head);
+    let mut reader = Reader::new(relayed);
+    assert_eq!(reader.varuint(), Ok(1));
+    let entries = frame::awareness_entries(reader.bytes().unwrap()).unwrap();
+    let state: serde_json::Value = serde_json::from_str(entries[0].2).unwrap();
+    assert_eq!((entries[0].0, entries[0].1), (70, 1));
+    assert_eq!(state["user"]["name"], "Person 11");
+    assert_eq!(state["place"], "rammer");
+    // The head echoes what it heard, as the standard client does: nobody is told, and it does not take the id over.
+    out.clear();
+    room.frame(head, &frame::awareness(states.into_iter()), now(), &mut out);
+    assert_eq!(told(&out), [""; 0]);
+    room.frame(head, &frame::awareness([(71, 1, "{}")].into_iter()), now(), &mut out);
+    assert_eq!(told(&out), ["1: presence"]);
+    out.clear();
+    room.leave(leader, &mut out);
+    assert_eq!(told(&out), ["2: presence"], "gone");
+}
+
+#[test]
+fn replaying_the_log_gives_the_live_document() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    room.frame(head, &typed(8, "Jeres "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    assert_eq!(batch.rows.len(), 2, "one batch for what was waiting");
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    let replayed = LiveDocument::replay(&disk.log(), &update_limits(&Limits::default())).unwrap();
+    assert_eq!(room.committed().unwrap().content(), replayed.content());
+    assert!(String::from_utf8(replayed.content()).unwrap().contains("Vores"));
+    assert_eq!(
+        abilities(&newcomer(HEAD).principal, &access(AgreementStatus::InDialogue, 0).document, now()).party,
+        Some(Party::Counterpart)
+    );
+}
