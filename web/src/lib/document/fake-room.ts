@@ -21,6 +21,8 @@ interface Verdict {
 	action: RefusalAction;
 }
 
+const GAP: Verdict = { code: 'gap', action: 'resync' };
+
 interface RoomPeer {
 	socket: FakeSocket;
 	id: number;
@@ -29,6 +31,8 @@ interface RoomPeer {
 	state: unknown;
 	clock: number;
 	frames: number;
+	/** S4: gaps after a gap are dropped without a word until the next step 2. */
+	resyncing: boolean;
 	/** Frames that are not yet acknowledged. */
 	held: Uint8Array[];
 }
@@ -62,7 +66,7 @@ export class FakeRoom {
 
 	join(socket: FakeSocket, person: PeerPerson): void {
 		this.connections += 1;
-		const peer: RoomPeer = { socket, id: this.nextPeer++, person, client: null, state: null, clock: 0, frames: 0, held: [] };
+		const peer: RoomPeer = { socket, id: this.nextPeer++, person, client: null, state: null, clock: 0, frames: 0, resyncing: false, held: [] };
 		this.peers.add(peer);
 		socket.peer = peer;
 		socket.deliver({
@@ -95,6 +99,9 @@ export class FakeRoom {
 				socket.deliver({ kind: 'step2', update: Y.encodeStateAsUpdate(this.doc, message.stateVector) });
 				return;
 			case 'step2':
+				peer.resyncing = false;
+				this.admit(peer, message.update);
+				return;
 			case 'update':
 				this.admit(peer, message.update);
 				return;
@@ -109,10 +116,13 @@ export class FakeRoom {
 	private admit(peer: RoomPeer, update: Uint8Array): void {
 		peer.frames += 1;
 		this.received.push(update);
-		const verdict = isEmpty(update) ? null : this.judge(update);
+		const verdict = isEmpty(update) ? null : peer.resyncing ? GAP : this.judge(update);
 		if (verdict) {
-			peer.socket.deliver({ kind: 'refused', refused: { frame: peer.frames, ...verdict } });
-			if (verdict.action === 'resync') peer.socket.deliver({ kind: 'step1', stateVector: Y.encodeStateVector(this.doc) });
+			if (!peer.resyncing) peer.socket.deliver({ kind: 'refused', refused: { frame: peer.frames, ...verdict } });
+			if (verdict.code === 'gap' && !peer.resyncing) {
+				peer.resyncing = true;
+				peer.socket.deliver({ kind: 'step1', stateVector: Y.encodeStateVector(this.doc) });
+			}
 			if (this.peers.has(peer)) peer.socket.deliver({ kind: 'saved', frames: peer.frames, seq: this.seq });
 			return;
 		}

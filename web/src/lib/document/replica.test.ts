@@ -127,6 +127,31 @@ describe('saved means on disk', () => {
 		expect(room.textOf('kerneopgave')).toContain('blæst');
 	});
 
+	test('a server that lost patience while it could not save has refused nothing for good', async () => {
+		const hanne = await ready(HANNE);
+		room.judge = () => ({ code: 'not_saving', action: 'resync' });
+		type(hanne, 'tålmodig');
+		await vi.waitFor(() => expect(hanne.save.refusing).toBe(true));
+		room.closeAll(4403);
+		room.judge = () => null;
+		await vi.waitFor(() => expect(hanne.unsentCount).toBe(0), { timeout: 8000 });
+		expect(hanne.kept).toEqual([]);
+		expect(room.textOf('kerneopgave')).toContain('tålmodig');
+	}, 10_000);
+
+	test('what was sent after a gap is not taken for saved, though the server counts it', async () => {
+		const hanne = await ready(HANNE);
+		let first = true;
+		room.judge = () => {
+			const verdict = first ? ({ code: 'gap', action: 'resync' } as const) : null;
+			first = false;
+			return verdict;
+		};
+		for (const letter of 'hul i rækken') type(hanne, letter);
+		await settled(hanne);
+		expect(room.textOf('kerneopgave')).toBe('<paragraph>hul i rækken</paragraph>');
+	});
+
 	test('a resync sends again what was refused for now', async () => {
 		const hanne = await ready(HANNE);
 		let first = true;

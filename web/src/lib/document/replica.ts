@@ -52,7 +52,7 @@ const NOTHING = new Uint8Array([0, 0]);
 /** Numbers and length before the bytes of an update. */
 const FRAME_HEAD_BYTES = 16;
 
-/** The first answer to a repeated step 1 waits this long, the next twice as long: a server that cannot save is not to be hammered. */
+/** A server that cannot save is offered my words again after this long, then after twice as long: it is not to be hammered. */
 const ANSWER_AGAIN_FIRST_MS = 500;
 const ANSWER_AGAIN_LONGEST_MS = 5_000;
 /** A page of another build reloads when nobody has typed for this long. */
@@ -95,6 +95,8 @@ export class Replica {
 	private answered = false;
 	private synced = false;
 	private answerDelayMs = 0;
+	/** As of its last step 1 on this connection. */
+	private serverStateVector: Uint8Array | null = null;
 	private answerTimer: ReturnType<typeof setTimeout> | undefined;
 	private failedAttempts = 0;
 	private rebuilds: number[] = [];
@@ -305,6 +307,7 @@ export class Replica {
 				this.unsent.newConnection();
 				this.answered = this.synced = false;
 				this.answerDelayMs = 0;
+				this.serverStateVector = null;
 				this.connection.send({ kind: 'step1', stateVector: Y.encodeStateVector(this.doc) });
 				return;
 			case 'waiting':
@@ -329,13 +332,30 @@ export class Replica {
 		this.answered = this.synced = false;
 		this.presence.forgetOthers();
 		this.dispatch({ type: 'line', line: isOffline() ? 'offline' : 'down', now: Date.now() });
+		if (this.unsent.size > 0 && !isOffline()) void this.askWhoIsToBlame();
 		this.showCopy();
 		if (this.failedAttempts >= FAILED_ATTEMPTS_MAX) this.noteLoadFailure();
 	}
 
+	/** No line, and words of mine are waiting: if the server answers at all, it is not the network. */
+	private async askWhoIsToBlame(): Promise<void> {
+		if (typeof window === 'undefined') return;
+		const answers = await fetch('/healthz', { cache: 'no-store' }).then(
+			() => true,
+			() => false
+		);
+		if (answers && this.save.line === 'down') this.dispatch({ type: 'server_answers', now: Date.now() });
+	}
+
 	private onRefusedByClose(because: 'stop' | 'new_client_id' | 'frame_too_large'): void {
-		if (because === 'stop') this.stop('stopped');
+		// A server that could not save and lost patience has refused nothing for good.
+		if (because === 'stop' && this.save.refusing) this.comeBackLater();
+		else if (because === 'stop') this.stop('stopped');
 		else this.rebuild(because === 'new_client_id' ? this.wayToReturn() : 'keep');
+	}
+
+	private comeBackLater(): void {
+		this.answerTimer = setTimeout(() => this.opened && this.connection.open(), ANSWER_AGAIN_LONGEST_MS);
 	}
 
 	private onMessage(message: Message): void {
@@ -391,16 +411,14 @@ export class Replica {
 
 	private onStep1(stateVector: Uint8Array): void {
 		clearTimeout(this.answerTimer);
-		const answer = () => {
-			this.leaveLimbo(Y.decodeStateVector(stateVector));
-			this.answer(stateVector);
-		};
-		if (this.answerDelayMs === 0) answer();
-		else this.answerTimer = setTimeout(answer, this.answerDelayMs);
+		this.serverStateVector = stateVector;
+		if (this.answerDelayMs > 0) this.answerTimer = setTimeout(() => this.answer(stateVector), this.answerDelayMs);
+		else this.answer(stateVector);
 	}
 
 	/** All that is mine and not settled. Of what is others' the server lacks nothing, so without words of mine the answer is empty. */
 	private answer(stateVector: Uint8Array): void {
+		this.leaveLimbo(Y.decodeStateVector(stateVector));
 		const update = this.unsent.size === 0 ? NOTHING : stateAfter(this.doc, stateVector);
 		if (this.isTooLarge(update)) {
 			this.rebuild('keep');
@@ -428,25 +446,26 @@ export class Replica {
 	private onSaved(frames: number, seq: number): void {
 		const settled = this.unsent.settle(frames);
 		this.seq = Math.max(this.seq, seq);
-		this.answerDelayMs = 0;
+		// What was refused counts as settled too (H3): only words that are on disk are progress.
 		if (settled.length > 0) {
+			this.answerDelayMs = 0;
 			const updates = settled.map(({ update }) => update);
 			void this.copy.settle(
 				settled.map(({ key }) => key),
 				updates
 			);
 			this.writeNotes();
+			this.dispatch({ type: this.unsent.size === 0 ? 'settled' : 'progress', now: Date.now() });
 		}
-		this.dispatch({ type: this.unsent.size === 0 ? 'settled' : 'progress', now: Date.now() });
 		if (this.unsent.size === 0 && this.hello) this.reloadIfOld(this.hello.build);
 	}
 
 	private onRefused({ frame, code, action }: Refused): void {
 		switch (action) {
 			case 'resync':
-				this.unsent.putBack(frame);
-				this.answerDelayMs = code === 'not_saving' || this.answerDelayMs > 0 ? nextDelay(this.answerDelayMs) : 1;
-				if (code === 'not_saving') this.dispatch({ type: 'not_saving', now: Date.now() });
+				this.unsent.putBackFrom(frame);
+				this.answered = false;
+				if (code === 'not_saving') this.notSaving();
 				return;
 			case 'keep_as_proposal':
 				this.rebuild('keep');
@@ -455,10 +474,17 @@ export class Replica {
 				this.rebuild(this.wayToReturn());
 				return;
 			case 'sign_in':
-				this.unsent.putBack(frame);
+				this.unsent.putBackFrom(frame);
 				this.trouble = 'signed_out';
 				this.listener.changed();
 		}
+	}
+
+	/** No step 1 need follow: we offer our words again by ourselves, each time a little later. */
+	private notSaving(): void {
+		this.dispatch({ type: 'not_saving', now: Date.now() });
+		this.answerDelayMs = Math.min(ANSWER_AGAIN_LONGEST_MS, Math.max(ANSWER_AGAIN_FIRST_MS, this.answerDelayMs * 2));
+		if (this.serverStateVector) this.onStep1(this.serverStateVector);
 	}
 
 	/** Words from before this connection may be older than a freeze, and those never merge by themselves. */
@@ -519,10 +545,6 @@ export class Replica {
 		sessionStorage.setItem(tried, build);
 		location.reload();
 	}
-}
-
-function nextDelay(delayMs: number): number {
-	return Math.min(ANSWER_AGAIN_LONGEST_MS, Math.max(ANSWER_AGAIN_FIRST_MS, delayMs * 2));
 }
 
 /** Blocks that Yjs holds back for want of their base are not sent: they would arrive with a hole (R2). */

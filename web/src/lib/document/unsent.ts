@@ -45,10 +45,12 @@ export class Unsent {
 		this.sent(keys);
 	}
 
-	/** Refused for now: what the frame carried waits again, for the next step 2. */
-	putBack(frame: number): void {
-		const found = this.underWay.find((one) => one.frame === frame);
-		if (found) found.keys = [];
+	/**
+	 * Refused for now: what the frame carried waits again, for the next step 2, and so does what was sent after it. That builds on
+	 * it, and the server drops it without a further word (S4), though it counts it as settled.
+	 */
+	putBackFrom(frame: number): void {
+		for (const sent of this.underWay) if (sent.frame >= frame) sent.keys = [];
 	}
 
 	/** The first `frames` are settled: what they carried is on disk. Gives it back. */

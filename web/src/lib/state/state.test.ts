@@ -27,6 +27,7 @@ describe('what the page says of my words', () => {
 		['a short break is not mentioned', [...OPEN, down(1000), 1500], 'saved'],
 		['a longer one is, quietly, when nothing of mine is at stake', [...OPEN, down(1000), 1960], 'reconnecting'],
 		['and loudly when something is', [...OPEN, down(1000), wrote(1100), 1960], 'unsaved network'],
+		['no line, but the server answers: it is not the network', [...OPEN, down(1000), wrote(1100), { type: 'server_answers', now: 1200 }, 1960], 'unsaved server'],
 		['offline without words of mine: no red', [...OPEN, offline(1000)], 'reconnecting'],
 		['offline with words of mine: at once', [...OPEN, offline(1000), wrote(1001)], 'unsaved network'],
 		['a loud word stays until the words are saved', [...OPEN, offline(1000), wrote(1001), down(5000), up(6000), 6100], 'unsaved network'],

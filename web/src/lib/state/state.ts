@@ -22,6 +22,8 @@ export interface SaveState {
 	readonly waitingSince: number | null;
 	/** The server has said that it cannot save. */
 	readonly refusing: boolean;
+	/** There is no line, yet the server answers: it is not the network. */
+	readonly serverAnswers: boolean;
 	readonly status: SaveStatus;
 }
 
@@ -38,6 +40,8 @@ export type SaveAction =
 	| { type: 'settled'; now: number }
 	/** The server answered that it cannot save at the moment. */
 	| { type: 'not_saving'; now: number }
+	/** It answers other questions while the line is down. */
+	| { type: 'server_answers'; now: number }
 	| { type: 'tick'; now: number };
 
 /** Below this a save is not worth a word. */
@@ -53,6 +57,7 @@ export const initialSaveState: SaveState = {
 	downSince: 0,
 	waitingSince: null,
 	refusing: false,
+	serverAnswers: false,
 	status: { kind: 'loading' }
 };
 
@@ -78,6 +83,8 @@ function step(state: SaveState, action: SaveAction): SaveState {
 			return { ...state, waitingSince: null, refusing: false };
 		case 'not_saving':
 			return { ...state, refusing: true };
+		case 'server_answers':
+			return { ...state, serverAnswers: state.line === 'down' };
 		case 'tick':
 			return state;
 	}
@@ -88,7 +95,7 @@ function withLine(state: SaveState, line: Line, now: number): SaveState {
 	const downSince = line === 'up' ? state.downSince : state.line === 'up' || line === 'offline' ? now : state.downSince;
 	// Words from before the break are sent anew: their clock starts again.
 	const waitingSince = state.waitingSince !== null && line === 'up' ? now : state.waitingSince;
-	return { ...state, line, downSince, waitingSince };
+	return { ...state, line, downSince, waitingSince, serverAnswers: line === 'down' && state.serverAnswers };
 }
 
 function statusOf(state: SaveState, now: number): SaveStatus {
@@ -97,7 +104,7 @@ function statusOf(state: SaveState, now: number): SaveStatus {
 	if (state.refusing) return { kind: 'unsaved', cause: 'server' };
 	if (state.line === 'offline') return { kind: 'unsaved', cause: 'network' };
 	if (state.line === 'down') {
-		if (now - state.downSince >= NOT_SAVED_AFTER_MS) return { kind: 'unsaved', cause: 'network' };
+		if (now - state.downSince >= NOT_SAVED_AFTER_MS) return { kind: 'unsaved', cause: state.serverAnswers ? 'server' : 'network' };
 		return stillSaving(state, now);
 	}
 	if (now - state.waitingSince >= NOT_SAVED_AFTER_MS) return { kind: 'unsaved', cause: 'server' };
