@@ -130,6 +130,11 @@ export class FakeRoom {
 		if (!this.holding) this.commit();
 	}
 
+	/** It can save again, and asks for what was turned away. */
+	askAgain(): void {
+		for (const { socket } of this.peers) socket.deliver({ kind: 'step1', stateVector: Y.encodeStateVector(this.doc) });
+	}
+
 	/** Commits what is held, acknowledges, then shows it to the others. */
 	commit(): void {
 		for (const peer of this.peers) {

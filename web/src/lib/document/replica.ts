@@ -52,9 +52,9 @@ const NOTHING = new Uint8Array([0, 0]);
 /** Numbers and length before the bytes of an update. */
 const FRAME_HEAD_BYTES = 16;
 
-/** A server that cannot save is offered my words again after this long, then after twice as long: it is not to be hammered. */
-const ANSWER_AGAIN_FIRST_MS = 500;
-const ANSWER_AGAIN_LONGEST_MS = 5_000;
+/** A server that cannot save is offered my words again after this long, if it has not asked for them. */
+const OFFER_AGAIN_MS = 20_000;
+const COME_BACK_AFTER_STOP_MS = 5_000;
 /** A page of another build reloads when nobody has typed for this long. */
 const RELOAD_AFTER_IDLE_MS = 5_000;
 
@@ -94,7 +94,6 @@ export class Replica {
 	/** On the present connection: have I answered the server's step 1? Before that, what is typed goes with the answer. */
 	private answered = false;
 	private synced = false;
-	private answerDelayMs = 0;
 	/** As of its last step 1 on this connection. */
 	private serverStateVector: Uint8Array | null = null;
 	private answerTimer: ReturnType<typeof setTimeout> | undefined;
@@ -306,7 +305,6 @@ export class Replica {
 			case 'open':
 				this.unsent.newConnection();
 				this.answered = this.synced = false;
-				this.answerDelayMs = 0;
 				this.serverStateVector = null;
 				this.connection.send({ kind: 'step1', stateVector: Y.encodeStateVector(this.doc) });
 				return;
@@ -355,7 +353,7 @@ export class Replica {
 	}
 
 	private comeBackLater(): void {
-		this.answerTimer = setTimeout(() => this.opened && this.connection.open(), ANSWER_AGAIN_LONGEST_MS);
+		this.answerTimer = setTimeout(() => this.opened && this.connection.open(), COME_BACK_AFTER_STOP_MS);
 	}
 
 	private onMessage(message: Message): void {
@@ -412,8 +410,7 @@ export class Replica {
 	private onStep1(stateVector: Uint8Array): void {
 		clearTimeout(this.answerTimer);
 		this.serverStateVector = stateVector;
-		if (this.answerDelayMs > 0) this.answerTimer = setTimeout(() => this.answer(stateVector), this.answerDelayMs);
-		else this.answer(stateVector);
+		this.answer(stateVector);
 	}
 
 	/** All that is mine and not settled. Of what is others' the server lacks nothing, so without words of mine the answer is empty. */
@@ -448,7 +445,6 @@ export class Replica {
 		this.seq = Math.max(this.seq, seq);
 		// What was refused counts as settled too (H3): only words that are on disk are progress.
 		if (settled.length > 0) {
-			this.answerDelayMs = 0;
 			const updates = settled.map(({ update }) => update);
 			void this.copy.settle(
 				settled.map(({ key }) => key),
@@ -480,11 +476,12 @@ export class Replica {
 		}
 	}
 
-	/** No step 1 need follow: we offer our words again by ourselves, each time a little later. */
+	/** The server sends its step 1 again when it can save. Should that fail to come, we offer our words by ourselves. */
 	private notSaving(): void {
 		this.dispatch({ type: 'not_saving', now: Date.now() });
-		this.answerDelayMs = Math.min(ANSWER_AGAIN_LONGEST_MS, Math.max(ANSWER_AGAIN_FIRST_MS, this.answerDelayMs * 2));
-		if (this.serverStateVector) this.onStep1(this.serverStateVector);
+		clearTimeout(this.answerTimer);
+		const known = this.serverStateVector;
+		if (known) this.answerTimer = setTimeout(() => this.answer(known), OFFER_AGAIN_MS);
 	}
 
 	/** Words from before this connection may be older than a freeze, and those never merge by themselves. */
