@@ -1,5 +1,8 @@
 // What the page in view offers to the shell: things to go to and do, and what Ctrl+S answers.
 
+import { replaceState } from '$app/navigation';
+import { page as kit } from '$app/state';
+
 export type Command = {
 	/** Stable within one opening of the palette. */
 	id: string;
@@ -28,7 +31,7 @@ export function goTo(id: string): void {
 	const heading = element.matches('h1,h2,h3') ? element : (element.querySelector<HTMLElement>('h1,h2,h3') ?? element);
 	if (!heading.hasAttribute('tabindex')) heading.setAttribute('tabindex', '-1');
 	heading.focus({ preventScroll: true });
-	history.replaceState(history.state, '', `#${id}`);
+	if (location.hash !== `#${id}`) replaceState(`#${id}`, kit.state);
 }
 
 /** F6: the next of the page's parts, back to where one was in it. */
