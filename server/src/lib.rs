@@ -13,6 +13,7 @@ pub mod config;
 pub mod demo;
 pub mod gateway;
 pub mod http;
+pub mod import;
 pub mod telemetry;
 
 pub mod auth;

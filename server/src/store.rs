@@ -12,6 +12,7 @@ pub mod goals;
 pub mod governance;
 pub mod log;
 pub mod meetings;
+pub mod import;
 pub mod people;
 pub mod proposals;
 pub mod sessions;
