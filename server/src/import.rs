@@ -106,3 +106,6 @@ pub async fn run(source: Source, store: &Store, now: DateTime<Utc>, mode: Mode) 
     }
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests;

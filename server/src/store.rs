@@ -5,14 +5,15 @@ use sqlx::{PgPool, Postgres};
 
 pub mod agreements;
 pub mod audit;
+pub mod chain;
 pub mod comments;
 pub mod creation;
 pub mod documents;
 pub mod goals;
 pub mod governance;
+pub mod import;
 pub mod log;
 pub mod meetings;
-pub mod import;
 pub mod people;
 pub mod proposals;
 pub mod sessions;
