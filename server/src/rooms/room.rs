@@ -287,7 +287,11 @@ impl Room {
                 Ok(relay) => relay_all(relay, out),
                 Err(_) => self.close(peer, CloseCode::Stop, "malformed presence", out),
             },
-            Ok(ClientFrame::QueryAwareness) => out.extend(self.presence.all_for(peer).map(|frame| Effect::Send(peer, frame))),
+            // Always answered: a client asks also to hear whether anybody is there.
+            Ok(ClientFrame::QueryAwareness) => {
+                let nobody = || frame::awareness(std::iter::empty());
+                out.push(Effect::Send(peer, self.presence.all_for(peer).unwrap_or_else(nobody)));
+            }
             Ok(ClientFrame::Ignored) => {}
             Err(_) => self.close(peer, CloseCode::Stop, "malformed frame", out),
         }

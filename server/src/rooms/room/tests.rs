@@ -397,3 +397,12 @@ fn replaying_the_log_gives_the_live_document() {
         Some(Party::Counterpart)
     );
 }
+
+#[test]
+fn s5_a_question_about_presence_is_always_answered() {
+    let mut room = room(&Disk::new());
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &Bytes::from_static(&[3]), now(), &mut out);
+    assert_eq!(told(&out), ["1: presence"]);
+}
