@@ -1,6 +1,6 @@
 //! What SQL wants to know of a document: goals, links, actions and indicators as plain text, and how full each section is.
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use uuid::Uuid;
 
 use super::{Content, Goal, Node};
@@ -223,8 +223,9 @@ fn target(text: &str) -> String {
     text.chars().take(TARGET_CHARS_MAX).collect()
 }
 
+/// A day that PostgreSQL and people can write, too.
 fn day(text: &str) -> Option<NaiveDate> {
-    text.parse().ok()
+    text.parse().ok().filter(|day: &NaiveDate| (1..=9_999).contains(&day.year()))
 }
 
 fn given(text: &str) -> Option<String> {
