@@ -3,7 +3,18 @@ import { setBlockType, toggleMark } from 'prosemirror-commands';
 import type { MarkType, Node, NodeType, ResolvedPos } from 'prosemirror-model';
 import { liftListItem, sinkListItem, wrapInList } from 'prosemirror-schema-list';
 import { TextSelection, type Command, type EditorState } from 'prosemirror-state';
-import { goToNextCell, isInTable } from 'prosemirror-tables';
+import {
+	addColumnAfter,
+	addColumnBefore,
+	addRowAfter,
+	addRowBefore,
+	deleteColumn,
+	deleteRow,
+	deleteTable,
+	fixTables,
+	goToNextCell,
+	isInTable
+} from 'prosemirror-tables';
 import { sectionSchema } from './schema';
 
 type NodeName = 'paragraph' | 'heading' | 'bullet_list' | 'ordered_list' | 'list_item' | 'table' | 'table_row' | 'table_cell' | 'table_header' | 'hard_break';
@@ -73,6 +84,30 @@ export const insertTable: Command = (state, dispatch) => {
 		dispatch(tr.setSelection(TextSelection.near(tr.doc.resolve(at + 3))).scrollIntoView());
 	}
 	return true;
+};
+
+/**
+ * A row of mine and a column of another's, made at once, leave a table with a hole. It is mended when a person next changes the
+ * table's form, by that one person (see `tables.ts`).
+ */
+function onWholeTable(command: Command): Command {
+	return (state, dispatch, view) => {
+		if (!dispatch) return command(state);
+		const mended = fixTables(state);
+		if (!mended || !view) return command(state, dispatch, view);
+		view.dispatch(mended);
+		return command(view.state, view.dispatch, view);
+	};
+}
+
+export const tableCommands = {
+	rowBefore: onWholeTable(addRowBefore),
+	rowAfter: onWholeTable(addRowAfter),
+	columnBefore: onWholeTable(addColumnBefore),
+	columnAfter: onWholeTable(addColumnAfter),
+	deleteRow: onWholeTable(deleteRow),
+	deleteColumn: onWholeTable(deleteColumn),
+	deleteTable
 };
 
 /** Tab moves a cell and leaves after the last; in a list it indents; elsewhere it is not ours. */

@@ -1,7 +1,6 @@
 /** One ProseMirror editor for one fragment of a live document. */
 import { Fragment, Slice } from 'prosemirror-model';
 import { EditorState, Plugin, TextSelection } from 'prosemirror-state';
-import { tableEditing } from 'prosemirror-tables';
 import { EditorView } from 'prosemirror-view';
 import { initProseMirrorDoc, ySyncPlugin, ySyncPluginKey } from 'y-prosemirror';
 import type { Awareness } from 'y-protocols/awareness';
@@ -12,6 +11,7 @@ import { keys, type KeyActions } from './keys';
 import { fitted, PasteParser } from './paste';
 import { placeholder } from './placeholder';
 import { sectionSchema, type FragmentKind } from './schema';
+import { tables } from './tables';
 import { undoSelection } from './undo-selection';
 
 export interface EditorOptions {
@@ -43,7 +43,7 @@ export function createEditor(options: EditorOptions): EditorView {
 		cursors(options.awareness),
 		placeholder(options.placeholder),
 		...keys(kind, options.actions),
-		tableEditing(),
+		tables(),
 		...(kind === 'list' ? [staysList()] : []),
 		...options.plugins
 	];
