@@ -11,6 +11,13 @@ use uuid::Uuid;
 
 use super::ids::PersonId;
 
+/// What an agreement is called beside its unit's name: *Aftale 2027*, also where the title names the unit, too.
+#[must_use]
+pub fn short_title<'a>(title: &'a str, unit_name: &str) -> &'a str {
+    let rest = title.strip_suffix(unit_name).map(|rest| rest.trim_end_matches([' ', '–', '-', '·', ',', ':']));
+    rest.filter(|rest| !rest.is_empty()).unwrap_or(title)
+}
+
 /// How much a municipality demands of something (`require_*` in its settings).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Error, Result, Store};
 use crate::domain::{
     access::{AgreementAccess, DocumentAccess},
-    agreement::{AgreementStatus, GoalFact, LinkFact, Party, SignatureFact},
+    agreement::{AgreementStatus, GoalFact, LinkFact, Party, SignatureFact, short_title},
     document::{DocumentKind, Status},
     ids::{AgreementId, DocumentId, OrgId, PersonId},
 };
@@ -276,7 +276,7 @@ impl Store {
             .map(|row| {
                 Ok(AgreementRow {
                     id: AgreementId(row.id),
-                    title: row.title,
+                    title: short_title(&row.title, &row.unit_name).to_owned(),
                     unit: UnitRow { id: OrgId(row.unit_id), name: row.unit_name, unit_type: row.unit_type, parent_name: row.parent_name },
                     period_from: row.period_from,
                     period_to: row.period_to,

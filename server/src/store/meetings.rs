@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Error, Result, Store, agreements::number};
 use crate::domain::{
-    agreement::MeetingStatus,
+    agreement::{MeetingStatus, short_title},
     ids::{AgreementId, PersonId},
 };
 
@@ -99,12 +99,14 @@ impl Store {
                     "cancelled" => MeetingStatus::Cancelled,
                     _ => return Err(Error::Unknown { table: "meeting", what: "status", value: row.status }),
                 };
+                let unit_name = row.unit_name.unwrap_or_default();
+                let agreement_title = row.agreement_title.unwrap_or_default();
                 Ok(MeetingRow {
                     id: row.id,
                     number: number("meeting", "number", row.number.into())?,
                     agreements: row.agreements.into_iter().map(AgreementId).collect(),
-                    agreement_title: row.agreement_title.unwrap_or_default(),
-                    unit_name: row.unit_name.unwrap_or_default(),
+                    agreement_title: short_title(&agreement_title, &unit_name).to_owned(),
+                    unit_name,
                     starts_at: row.starts_at,
                     ends_at: row.ends_at,
                     location: row.location,

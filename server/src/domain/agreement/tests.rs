@@ -212,3 +212,15 @@ fn a_thread_waits_for_those_it_concerns_who_did_not_write_last() {
         assert_eq!(thread_waits(me, is_party, &writers), waits, "{is_party} {writers:?}");
     }
 }
+
+#[test]
+fn beside_its_units_name_an_agreement_is_called_by_its_year() {
+    for (title, short) in [
+        ("Aftale 2027 – Fjordskolen", "Aftale 2027"),
+        ("Aftale 2026", "Aftale 2026"),
+        ("Fjordskolen", "Fjordskolen"),
+        ("Aftale 2027 – Fjordskolens SFO", "Aftale 2027 – Fjordskolens SFO"),
+    ] {
+        assert_eq!(short_title(title, "Fjordskolen"), short);
+    }
+}
