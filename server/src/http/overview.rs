@@ -1,9 +1,12 @@
 //! `GET /api/overview`: what waits for me, my agreements, the next meeting, the days to keep.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 use axum::{Json, extract::State};
-use chrono::Duration;
+use chrono::{Datelike, Duration, NaiveDate};
 use samspil_client_protocol::api::{
     Abilities, AgreementStatus, AgreementSummary, ChainNews, Deadline, DeadlineKind, Overview, Party, Problem as ProblemBody, Waiting,
     WaitingKind,
@@ -23,6 +26,7 @@ use crate::{
         agreement::{Covered, Facts, GoalFact, remarks, signature_waits, thread_waits, urgency, waits_for},
         governance::{Rules, due, next_meeting},
         ids::{AgreementId, DocumentId, PersonId},
+        principal::Role,
     },
     store::{
         Store,
@@ -51,12 +55,17 @@ pub(super) async fn overview(signed_in: SignedIn, State(store): State<Store>) ->
     let own: Vec<DocumentId> = own(&visible).filter_map(|(head, _)| head.document).collect();
     let news = store.adopted_between(today - Duration::days(NEWS_DAYS), today, &own).await?;
 
-    let (mut mine, others): (Vec<_>, Vec<_>) = summaries.into_iter().partition(|summary| summary.my_party.is_some());
-    // A stable sort: within a period the Danish order of the units stays.
-    mine.sort_by_key(|summary| std::cmp::Reverse(summary.period_from));
+    let overseen = overseen(&signed_in, &visible);
+    let places = places(&summaries);
+    let (mut mine, mut others): (Vec<_>, Vec<_>) = summaries.into_iter().partition(|summary| summary.my_party.is_some());
+    // Both keep the Danish order of the units, which only the database knows.
+    mine.sort_by_key(|summary| (Reverse(summary.period_from), places[&summary.unit.id]));
+    others.sort_by_key(|summary| (places[&summary.unit.id], Reverse(summary.period_from)));
     let visible_ids: Vec<AgreementId> = visible.iter().map(|(head, _)| head.id).collect();
     let meetings: Vec<MeetingRow> = meetings.into_iter().filter(|row| row.agreements.iter().any(|id| visible_ids.contains(id))).collect();
-    let deadlines = deadlines(&rules, if mine.is_empty() { &others } else { &mine }, &meetings, today);
+    let concerned: Vec<&AgreementSummary> =
+        if mine.is_empty() { others.iter().filter(|summary| overseen.contains(&summary.id)).collect() } else { mine.iter().collect() };
+    let deadlines = deadlines(&rules, &concerned, &meetings, today);
     let people = People::load(&store, people_of_meetings(&meetings)).await?;
     let next = next_meeting(meetings, |row| (row.starts_at, row.ends_at), now);
     Ok(Json(Overview {
@@ -77,11 +86,23 @@ fn own(visible: &[(AgreementHead, Abilities)]) -> impl Iterator<Item = (&Agreeme
     visible.iter().filter_map(|(head, abilities)| Some((head, abilities.party?)))
 }
 
+/// The agreements whose progress this person follows without being a party. Whoever only reads what is signed follows none: to
+/// them every agreement would look signed.
+fn overseen(signed_in: &SignedIn, visible: &[(AgreementHead, Abilities)]) -> BTreeSet<Uuid> {
+    let executive = signed_in.principal.is(Role::Executive, danish_day(signed_in.now));
+    visible.iter().filter(|(_, abilities)| executive || abilities.comment).map(|(head, _)| head.id.0).collect()
+}
+
+/// Each unit's place in the order in which the list came.
+fn places(summaries: &[AgreementSummary]) -> HashMap<Uuid, usize> {
+    summaries.iter().enumerate().map(|(place, summary)| (summary.unit.id, place)).collect()
+}
+
 /// The days to keep and the meetings to come, in order of time.
-fn deadlines(rules: &Rules, agreements: &[AgreementSummary], meetings: &[MeetingRow], today: chrono::NaiveDate) -> Vec<Deadline> {
+fn deadlines(rules: &Rules, agreements: &[&AgreementSummary], meetings: &[MeetingRow], today: NaiveDate) -> Vec<Deadline> {
     let statuses: Vec<AgreementStatus> = agreements
         .iter()
-        .filter(|agreement| rules.calendar.year() == Some(chrono::Datelike::year(&agreement.period_from)))
+        .filter(|agreement| rules.calendar.year() == Some(agreement.period_from.year()))
         .map(|agreement| agreement.status)
         .collect();
     let days = due(&rules.calendar, &statuses, today).into_iter();
@@ -163,7 +184,7 @@ async fn waiting(
             });
         }
     }
-    waiting.sort_by_key(|item| (urgency(item.kind), item.due_on, std::cmp::Reverse(item.at)));
+    waiting.sort_by_key(|item| (urgency(item.kind), item.due_on, Reverse(item.at)));
     Ok(waiting)
 }
 
