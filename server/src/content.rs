@@ -25,13 +25,13 @@ pub use project::{ActionText, GoalText, IndicatorText, LinkText, Projection, Sec
 pub use read::{read, read_in};
 
 /// The live schema that this build writes.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u16 = 1;
 
 /// What a document says at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// Version of the live schema.
-    pub schema: u32,
+    pub schema: u16,
     /// Id of the template it was made from.
     pub template: String,
     /// Sections of live text by template key.

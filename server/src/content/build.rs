@@ -10,27 +10,27 @@ use super::{Action, Content, Goal, Indicator, Link, Marks, Node, empty_doc, sha2
 
 /// The client id under which the server writes the first update of this document: the same at every try, its own in every document.
 #[must_use]
-pub fn first_client(document: uuid::Uuid) -> u64 {
+pub fn first_client(document: uuid::Uuid) -> u32 {
     let hash = sha256(document.as_bytes());
     // 32 bits, as Yjs draws them, and never 0.
-    u64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]).max(1))
+    u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]).max(1)
 }
 
 /// The first update of a document that says this, in the v1 encoding. Every section of live text that the caller names gets at least one
 /// paragraph, so that two people never both create the first one.
 #[must_use]
-pub fn build(content: &Content, client: u64) -> Vec<u8> {
+pub fn build(content: &Content, client: u32) -> Vec<u8> {
     let doc = doc(content, client);
     let transaction = doc.transact();
     transaction.encode_state_as_update_v1(&StateVector::default())
 }
 
-fn doc(content: &Content, client: u64) -> Doc {
-    let doc = empty_doc(client);
+fn doc(content: &Content, client: u32) -> Doc {
+    let doc = empty_doc(client.into());
     {
         let mut transaction = doc.transact_mut();
         let meta = transaction.get_or_insert_map("meta");
-        meta.insert(&mut transaction, "schema", Any::from(content.schema));
+        meta.insert(&mut transaction, "schema", Any::from(u32::from(content.schema)));
         meta.insert(&mut transaction, "template", Any::from(content.template.as_str()));
         for (key, section) in &content.sections {
             let fragment = transaction.get_or_insert_xml_fragment(format!("section:{key}"));

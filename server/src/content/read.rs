@@ -31,7 +31,7 @@ pub fn read_in<T: ReadTxn>(transaction: &T) -> Content {
         } else if name == "meta"
             && let Some(meta) = root_map(root)
         {
-            content.schema = whole(meta.get(transaction, "schema")).unwrap_or_default();
+            content.schema = whole(meta.get(transaction, "schema")).and_then(|schema| schema.try_into().ok()).unwrap_or_default();
             content.template = string(transaction, &meta, "template");
         }
     }
@@ -186,7 +186,7 @@ fn node<T: ReadTxn>(transaction: &T, element: &XmlElementRef) -> Option<Node> {
     let span = || Span { columns: number("colspan").unwrap_or(1), rows: number("rowspan").unwrap_or(1) };
     let kind = match &**element.try_tag()? {
         "paragraph" => Element::Paragraph,
-        "heading" => Element::Heading(number("level").filter(|level| (2..=4).contains(level)).unwrap_or(2)),
+        "heading" => Element::Heading(number("level").unwrap_or(2).clamp(2, 4)),
         "bullet_list" => Element::BulletList,
         "ordered_list" => Element::OrderedList,
         "list_item" => Element::ListItem,

@@ -247,7 +247,7 @@ fn any_goal() -> impl Strategy<Value = Goal> {
 proptest! {
     /// What is built is what is read, through the encoding, under any client id.
     #[test]
-    fn build_then_read_is_the_same(section in vec(block(), 1..5), mut goals in vec(any_goal(), 0..3), client in 1..u64::from(u32::MAX)) {
+    fn build_then_read_is_the_same(section in vec(block(), 1..5), mut goals in vec(any_goal(), 0..3), client in 1..u32::MAX) {
         goals.sort_by(|one, other| (&one.rank, &one.id).cmp(&(&other.rank, &other.id)));
         goals.dedup_by(|one, other| one.id == other.id);
         let content = Content { goals, ..one_section(section) };
@@ -266,4 +266,74 @@ fn the_json_of_a_table_says_every_attribute() {
     let content = one_section(vec![Node::Element(Element::Table, vec![Node::Element(Element::TableRow, vec![cell])])]);
     let value: serde_json::Value = serde_json::from_str(&rendered(&build(&content, 7))).unwrap();
     assert_eq!(value["sections"]["rammer"][0]["content"][0]["content"][0]["attrs"], json!({"colspan": 2, "rowspan": 1}));
+}
+
+/// A document and the canonical JSON of its content.
+#[derive(serde::Deserialize, serde::Serialize)]
+struct Vector {
+    name: String,
+    update_hex: String,
+    content: String,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+struct Vectors {
+    made_by: String,
+    cases: Vec<Vector>,
+}
+
+fn vectors(file: &str) -> Vectors {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../client-protocol/vectors").join(file);
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Documents that an editor wrote, by the other implementation of the CRDT and another of the rendering (web/scripts).
+#[test]
+fn what_editors_write_is_rendered_as_the_other_implementation_renders_it() {
+    let vectors = vectors("content-yjs.json");
+    assert_eq!(vectors.cases.len(), 3);
+    for case in vectors.cases {
+        assert_eq!(rendered(&hex::decode(&case.update_hex).unwrap()), case.content, "{}", case.name);
+    }
+}
+
+/// The same the other way round: what is built here, for the web's tests to read. Written anew with `UPDATE_VECTORS=1`.
+#[test]
+fn what_is_built_here_is_the_golden_content_that_the_web_reads() {
+    let mut full = one_section(blocks("Rammen er **41,2 mio. kr.** 🌊 og *mere*\n\n- én\n- to\n\næøå"));
+    full.sections.insert("tom".into(), paragraph(""));
+    let mut goal = goal("00000000-0000-4000-8000-00000000000a", "a0");
+    goal.success = bullets(&["Højst 5,8 procent".into(), "Ingen uden plan".into()]);
+    goal.due = "2027-02-01".into();
+    let id = "00000000-0000-4000-8000-00000000000b".to_owned();
+    goal.actions.push(Action {
+        id: id.clone(),
+        text: paragraph("Ring hjem"),
+        responsible: paragraph(""),
+        due: String::new(),
+        rank: "a0".into(),
+    });
+    let indicator =
+        Indicator { id: id.clone(), name: paragraph("Fravær"), source: paragraph(""), baseline: "6.9".into(), ..Indicator::default() };
+    goal.indicators.push(indicator);
+    goal.links.push(Link { id: id.clone(), target: id, relation: "implements".into(), reason: paragraph("") });
+    full.goals.push(goal);
+    let cases = [("full", full), ("one empty section", one_section(blocks("")))];
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        let made = cases.iter().map(|(name, content)| Vector {
+            name: (*name).to_owned(),
+            update_hex: hex::encode(build(content, 7)),
+            content: String::from_utf8(render_content(content)).unwrap(),
+        });
+        let vectors = Vectors { made_by: "server/src/content/tests.rs".into(), cases: made.collect() };
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../client-protocol/vectors/content-samspil.json");
+        std::fs::write(path, serde_json::to_string_pretty(&vectors).unwrap() + "\n").unwrap();
+    }
+    let golden = vectors("content-samspil.json");
+    assert_eq!(golden.cases.len(), cases.len());
+    for (case, (name, content)) in golden.cases.iter().zip(&cases) {
+        assert_eq!(case.name, *name);
+        assert_eq!(rendered(&hex::decode(&case.update_hex).unwrap()), case.content);
+        assert_eq!(rendered(&build(content, 7)), case.content);
+    }
 }

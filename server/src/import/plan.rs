@@ -45,14 +45,14 @@ impl fmt::Display for Report {
         }
         for (sort, changes) in sorts {
             for (change, ids) in changes {
-                let (words, named) = match change {
+                let (words, listed) = match change {
                     Change::New => ("new", false),
                     Change::Changed => ("changed", true),
                     Change::Unchanged => ("exists, unchanged", false),
                     Change::LeftAlone => ("exists, left alone", true),
                     Change::Vanished => ("no longer in the data, kept", true),
                 };
-                let names = if named { format!(": {}", ids.join(", ")) } else { String::new() };
+                let names = if listed { format!(": {}", ids.join(", ")) } else { String::new() };
                 writeln!(f, "{sort}: {} {words}{names}", ids.len())?;
             }
         }

@@ -1,6 +1,6 @@
 //! From files to [`Data`]: each fault with its file, the place in it and the reason, all of them at once.
 
-use std::{borrow::Cow, collections::BTreeMap, fs, io, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write, fs, io, path::Path};
 
 use rust_embed::RustEmbed;
 use serde::de::DeserializeOwned;
@@ -126,7 +126,7 @@ fn refuse_nul(name: &str, value: &Value, path: &mut String, faults: &mut Vec<Fau
         Value::String(text) if text.contains('\0') => faults.push(Fault::new(name, path.as_str(), "holds the character U+0000")),
         Value::Array(items) => {
             for (place, item) in items.iter().enumerate() {
-                path.push_str(&format!("[{place}]"));
+                let _ = write!(path, "[{place}]");
                 refuse_nul(name, item, path, faults);
                 path.truncate(length);
             }
