@@ -206,6 +206,7 @@ impl Sessions {
         let mut transaction = self.store.begin().await?;
         sessions::insert(&mut transaction, &row).await?;
         let ended = sessions::end(&mut transaction, old.as_slice(), now).await?;
+        sessions::forget_tokens(&mut transaction, now, now - IDLE_MAX).await?;
         transaction.commit().await?;
         self.tell(&ended);
         Ok((id, self.cookie.make(SESSION_COOKIE, token)))

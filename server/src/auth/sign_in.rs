@@ -18,9 +18,10 @@ use crate::{
         audit::SYSTEM_TRAIL,
         claims::{Denied, RoleMapping},
         ids::PersonId,
+        principal::Role,
     },
     store::{
-        self, Store, audit, sessions,
+        self, Store, audit, people, sessions,
         sign_ins::{self, Attempt},
     },
 };
@@ -155,7 +156,7 @@ impl SignIns {
         let attempt = self.store.take_attempt(&hash(&state), &hash(&browser), now).await?.ok_or(Failed::Expired)?;
         self.provider.check_issuer(answer.iss.as_deref(), now).await?;
         if let Some(error) = answer.error {
-            return Err(oidc::Error::Refused(error).into());
+            return Err(oidc::Error::Refused(a_word(&error)).into());
         }
         let code = answer.code.ok_or(Failed::Expired)?;
         let token = self.provider.exchange(code, attempt.pkce_verifier, attempt.nonce, now).await?;
@@ -247,6 +248,24 @@ impl SignIns {
         };
         return_to.and_then(own).unwrap_or_else(|| "/".to_owned())
     }
+}
+
+/// The provider's word for what went wrong, as far as it is one: it comes by way of the browser and goes into the log.
+fn a_word(error: &str) -> String {
+    let word = |error: &&str| error.len() <= 64 && error.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    Some(error).filter(word).unwrap_or("in no word of the standard").to_owned()
+}
+
+/// Puts a person into a role for the whole municipality, until further notice. It counts once their token carries the role, too.
+/// `Ok(false)`: there is no municipality yet.
+pub async fn appoint(store: &Store, person: PersonId, role: Role, now: DateTime<Utc>) -> store::Result<bool> {
+    let mut transaction = store.begin().await?;
+    if !people::appoint(&mut transaction, person, role).await? {
+        return Ok(false);
+    }
+    audit::append(&mut transaction, SYSTEM_TRAIL, "role_given", Some(person), json!({ "role": role.id() }), now).await?;
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// Makes a one-time link for a person: whoever signs in through it is that person from then on.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use uuid::Uuid;
 
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, Transaction};
 use crate::domain::{
     ids::{OrgId, PersonId},
     principal::{Placement, Role},
@@ -78,6 +78,25 @@ impl Store {
     }
 }
 
+/// Puts a person into a role at the municipality itself and raises their access version. `false`: there is no municipality.
+pub async fn appoint(transaction: &mut Transaction, person: PersonId, role: Role) -> Result<bool> {
+    sqlx::query!("UPDATE person SET access_version = access_version + 1 WHERE id = $1", person.0).execute(&mut **transaction).await?;
+    let root = sqlx::query_scalar!("SELECT id FROM org_node WHERE kind = 'municipality' ORDER BY slug LIMIT 1")
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(root) = root else { return Ok(false) };
+    sqlx::query!(
+        "INSERT INTO person_role (id, person_id, role, org_id) VALUES ($1, $2, $3, $4) ON CONFLICT ON CONSTRAINT person_role_once DO NOTHING",
+        Uuid::now_v7(),
+        person.0,
+        role.id(),
+        root
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(true)
+}
+
 /// A person as the demo identity provider shows them.
 #[derive(Clone, Debug)]
 pub struct DirectoryRow {
@@ -146,7 +165,9 @@ pub(crate) async fn some_for_tests(store: &Store) {
         .unwrap();
     }
     sqlx::query!(
-        "INSERT INTO org_node (id, slug, kind, name) VALUES ($1, 'fjordskolen', 'agreement_unit', 'Fjordskolen')",
+        "INSERT INTO org_node (id, slug, parent_id, kind, name) VALUES ($1, 'k', NULL, 'municipality', 'Klitfjord Kommune'),
+           ($2, 'fjordskolen', $1, 'agreement_unit', 'Fjordskolen')",
+        imported("k"),
         imported("fjordskolen")
     )
     .execute(store.pool())

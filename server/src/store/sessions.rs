@@ -112,6 +112,14 @@ pub async fn insert(transaction: &mut Transaction, new: &NewSession) -> Result<(
     Ok(())
 }
 
+/// Forgets the provider's tokens of sign-ins that are over, in this or another way: they were kept only to sign out with.
+pub async fn forget_tokens(transaction: &mut Transaction, now: DateTime<Utc>, idle_since: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("UPDATE session SET id_token = NULL WHERE id_token IS NOT NULL AND (expires_at <= $1 OR seen_at <= $2)", now, idle_since)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Ends these sign-ins and raises their access version, so that nothing admitted under them commits afterwards. Rows are locked
 /// in ascending order of id, as the journal does. Answers which of them had not ended before. The token is forgotten.
 pub async fn end(transaction: &mut Transaction, sessions: &[SessionId], now: DateTime<Utc>) -> Result<Vec<SessionId>> {

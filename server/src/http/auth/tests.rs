@@ -22,13 +22,14 @@ use crate::{
         Sessions, SignIns, SignedIn,
         demo_idp::{self, DemoIdp},
         oidc::{Provider, Settings},
-        session::{ABSOLUTE_MAX, IDLE_MAX},
+        session::{ABSOLUTE_MAX, IDLE_MAX, SignIn},
         sign_in,
     },
     clock::Clock,
     domain::{
         claims::RoleMapping,
         ids::{PersonId, SessionId, imported},
+        principal::Role,
     },
     store::Store,
 };
@@ -304,6 +305,11 @@ async fn an_attempt_counts_once_in_its_own_browser_for_ten_minutes(pool: PgPoolO
 
     let provider = browser.one_step("/auth/login?login_hint=p-leader").await;
     let callback = browser.one_step(&provider).await;
+    let refused = callback.replace("code=", "error=access_denied%0Alevel%3Derror&was=");
+    assert!(browser.one_step(&refused).await.ends_with(&problem("provider")), "the provider said no");
+
+    let provider = browser.one_step("/auth/login?login_hint=p-leader").await;
+    let callback = browser.one_step(&provider).await;
     let parameters: HashMap<_, _> = Url::parse(&callback).unwrap().query_pairs().into_owned().collect();
     let answer = || sign_in::Answer {
         state: parameters.get("state").cloned(),
@@ -417,6 +423,44 @@ async fn without_a_role_or_a_person_nobody_comes_in(pool: PgPoolOptions, connect
     let old = sign_in::invite(&world.parts.store, PersonId(imported("p-leader")), &world.url, now - Duration::hours(24)).await.unwrap();
     assert_eq!(at_last(world.browser().follow(&old).await), problem("expired"), "and for a day");
     assert_eq!(at_last(world.browser().follow("/auth/invite?code=guessed").await), problem("expired"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_first_administrator_is_appointed(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(pool, connect).await;
+    assert!(world.browser().follow("/auth/login?login_hint=p-nobody").await.url.ends_with("no_role"));
+    let person = PersonId(imported("p-nobody"));
+    for _ in 0..2 {
+        assert!(sign_in::appoint(&world.parts.store, person, Role::Admin, world.parts.clock.now()).await.unwrap());
+    }
+    assert_eq!(world.signed_in("p-nobody").await.get("/whoami").await.body, format!("{person} admin"));
+    assert_eq!(world.parts.store.placements(person).await.unwrap().len(), 1, "twice is once");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_providers_token_is_forgotten_when_its_sign_in_is_over(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(pool, connect).await;
+    let (sessions, store) = (&world.parts.sessions, &world.parts.store);
+    let begin = async |now| {
+        let sign_in = SignIn {
+            person: PersonId(imported("p-leader")),
+            issuer: "https://login.example.dk".to_owned(),
+            subject: "s".to_owned(),
+            sid: None,
+            roles: [Role::UnitLeader].into(),
+            id_token: "token".to_owned(),
+            auth_time: None,
+            acr: None,
+        };
+        sessions.begin(sign_in, &axum::http::HeaderMap::new(), now).await.unwrap().0
+    };
+    let now = world.parts.clock.now();
+    let first = begin(now).await;
+    let second = begin(now + IDLE_MAX - Duration::seconds(1)).await;
+    assert!(store.session(first).await.unwrap().unwrap().id_token.is_some());
+    begin(now + IDLE_MAX + Duration::seconds(1)).await;
+    assert!(store.session(first).await.unwrap().unwrap().id_token.is_none());
+    assert!(store.session(second).await.unwrap().unwrap().id_token.is_some());
 }
 
 #[sqlx::test(migrations = "../migrations")]
