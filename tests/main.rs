@@ -1,5 +1,9 @@
-//! The whole: the real server, real sockets, a real database.
+//! Samspil as a whole: the real server, real sockets, a real database, a small identity provider. One file for each feature.
 
 #![cfg(test)]
 
+mod harness;
+
 mod oidc_judge;
+mod process;
+mod server;

@@ -1,0 +1,18 @@
+//! The people and machines of the tests: a server in this process, or as a process of its own; browsers with people before them.
+
+mod browser;
+mod database;
+mod process;
+mod server;
+
+pub use browser::{Answer, Browser, Socket};
+pub use process::ServerProcess;
+pub use server::TestServer;
+
+/// The slugs of some of the demo municipality's people, by what they are in it.
+pub mod people {
+    /// Leads Fjordskolen; a party to its agreement.
+    pub const LEADER: &str = "p-l-fjordskolen";
+    /// Head of schools; the other party.
+    pub const HEAD: &str = "p-chef-skole";
+}

@@ -1,0 +1,155 @@
+//! A browser as the server sees it: it keeps cookies, sends its origin, follows redirects when told to, and opens sockets.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use openidconnect::reqwest::{self, Method, header};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use uuid::Uuid;
+
+/// A browser window of its own.
+pub struct Browser {
+    http: reqwest::Client,
+    public_url: String,
+    cookies: BTreeMap<String, String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: header::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {} {:?}", self.status, self.body))
+    }
+
+    /// One header, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Browser {
+    /// A browser that will use the server at this origin.
+    pub fn new(public_url: &str) -> Self {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        Self { http, public_url: public_url.to_owned(), cookies: BTreeMap::new() }
+    }
+
+    /// `GET` this path.
+    pub async fn get(&mut self, path: &str) -> Answer {
+        let url = format!("{}{path}", self.public_url);
+        self.send(Method::GET, &url, None, None).await
+    }
+
+    /// A request that changes something, from a page of ours.
+    pub async fn send_json(&mut self, method: Method, path: &str, body: &Value) -> Answer {
+        let (url, origin) = (format!("{}{path}", self.public_url), self.public_url.clone());
+        self.send(method, &url, Some(&origin), Some(body)).await
+    }
+
+    /// The same, from a page of somebody else's.
+    pub async fn send_json_from(&mut self, origin: &str, method: Method, path: &str, body: &Value) -> Answer {
+        let url = format!("{}{path}", self.public_url);
+        self.send(method, &url, Some(origin), Some(body)).await
+    }
+
+    /// Signs this person in: to the provider and back, as a browser goes.
+    pub async fn sign_in(&mut self, person: &str) {
+        let mut url = format!("{}/auth/login?login_hint={person}", self.public_url);
+        for _ in 0..5 {
+            let answer = self.send(Method::GET, &url, None, None).await;
+            assert_eq!(answer.status, 303, "{url}: {}", String::from_utf8_lossy(&answer.body));
+            let onward = answer.header("location").to_owned();
+            if onward == "/" {
+                return;
+            }
+            assert!(onward.starts_with("http"), "sign-in of {person} ended at {onward}");
+            url = onward;
+        }
+        panic!("the sign-in of {person} went in a circle");
+    }
+
+    /// The session cookie, as the header `Cookie` has it.
+    pub fn cookie(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Opens the live document, speaking our subprotocol.
+    pub async fn open(&self, document: Uuid) -> Socket {
+        let url = format!("{}/live/{document}", self.public_url.replacen("http", "ws", 1));
+        let mut request = url.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("origin", self.public_url.parse().unwrap());
+        headers.insert("cookie", self.cookie().parse().unwrap());
+        headers.insert("sec-websocket-protocol", "samspil.v1".parse().unwrap());
+        let (stream, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        Socket { stream }
+    }
+
+    async fn send(&mut self, method: Method, url: &str, origin: Option<&str>, body: Option<&Value>) -> Answer {
+        let mut request = self.http.request(method, url).header(header::COOKIE, self.cookie());
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            if value.is_empty() {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.unwrap() }
+    }
+}
+
+/// A live document's socket, from the client's side.
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Socket {
+    /// The next frame; `Err` is the code with which the server closed.
+    pub async fn frame(&mut self) -> Result<Bytes, u16> {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Binary(frame))) => return Ok(frame),
+                Some(Ok(Message::Close(Some(close)))) => return Err(close.code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(1006),
+            }
+        }
+    }
+
+    /// The next frame for which this holds; what comes before it is passed over.
+    pub async fn frame_where(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Result<Bytes, u16> {
+        loop {
+            let frame = self.frame().await?;
+            if wanted(&frame) {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: impl Into<Bytes>) {
+        self.stream.send(Message::Binary(frame.into())).await.unwrap();
+    }
+}

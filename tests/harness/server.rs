@@ -1,0 +1,92 @@
+//! The real server in this process, on a free port, with the demo provider beside it and a database of its own.
+
+use std::net::SocketAddr;
+
+use samspil_server::app::{App, Running};
+use samspil_server::clock::Clock;
+use samspil_server::config::{Config, Limits, Mail, Provider, Secret};
+
+use super::browser::Browser;
+use super::database::{DataDir, Database, demo_clock};
+
+/// A server that a test has to itself.
+pub struct TestServer {
+    running: Running,
+    database: Database,
+    data_dir: DataDir,
+    clock: Clock,
+}
+
+impl TestServer {
+    /// Starts one with the demo municipality, at its moment.
+    pub async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    /// The same, with other limits.
+    pub async fn start_with(limits: Limits) -> Self {
+        let database = Database::new().await;
+        let data_dir = DataDir::new();
+        let clock = demo_clock();
+        let running = App::start(config(&database, &data_dir, limits), clock).await.unwrap();
+        Self { running, database, data_dir, clock }
+    }
+
+    /// Stops it and starts it again, on the same database and at the same address.
+    pub async fn restart(self) -> Self {
+        let Self { running, database, data_dir, clock } = self;
+        let listen = running.addr();
+        running.stop().await;
+        let config = Config { listen, ..config(&database, &data_dir, Limits::default()) };
+        let running = App::start(config, clock).await.unwrap();
+        Self { running, database, data_dir, clock }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.running.addr()
+    }
+
+    /// What time it is there.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Its database, as the superuser.
+    pub fn superuser_url(&self) -> String {
+        self.database.superuser_url()
+    }
+
+    /// A browser with nobody signed in.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.running.public_url())
+    }
+
+    /// A browser in which this person has signed in, through the real code flow.
+    pub async fn sign_in(&self, person: &str) -> Browser {
+        let mut browser = self.browser();
+        browser.sign_in(person).await;
+        browser
+    }
+
+    /// Stops it and removes its database. A test that fails leaves that to the next run.
+    pub async fn stop(self) {
+        self.running.stop().await;
+        self.database.remove().await;
+    }
+}
+
+fn config(database: &Database, data_dir: &DataDir, limits: Limits) -> Config {
+    let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Config {
+        listen: any_port,
+        public_url: None,
+        data_dir: data_dir.path().to_owned(),
+        database_url: Secret::new(database.app_url()),
+        provider: Provider::Demo { listen: any_port },
+        mail: Mail::Files(data_dir.path().join("mail")),
+        was_url: None,
+        trusted_proxies: Vec::new(),
+        limits,
+    }
+}

@@ -1,0 +1,27 @@
+//! The server as a process: it may be killed at any moment, and stops when asked to.
+
+use std::time::Instant;
+
+use crate::harness::{ServerProcess, people};
+
+#[tokio::test]
+async fn a_killed_server_starts_again_with_everything_it_had() {
+    let server = ServerProcess::start().await;
+    let mut browser = server.browser();
+    browser.sign_in(people::LEADER).await;
+    let before = browser.get("/api/agreements").await.json();
+    let server = server.kill_and_restart().await;
+    // The session is still there, too: it is in the database.
+    assert_eq!(browser.get("/api/agreements").await.json(), before);
+    assert_eq!(server.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_to_stop_does_so_within_two_seconds() {
+    let server = ServerProcess::start().await;
+    let mut browser = server.browser();
+    browser.sign_in(people::LEADER).await;
+    let begun = Instant::now();
+    assert_eq!(server.terminate().await, Some(0));
+    assert!(begun.elapsed().as_secs_f32() < 4.0, "server and database took {:?}", begun.elapsed());
+}

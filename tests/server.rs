@@ -1,0 +1,91 @@
+//! The server as a whole: it starts, answers, is careful, and stops.
+
+use std::time::Instant;
+
+use openidconnect::reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{TestServer, people};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_signs_in_through_the_provider_and_is_known() {
+    let server = TestServer::start().await;
+    let mut browser = server.sign_in(people::HEAD).await;
+    let me = browser.get("/api/me").await;
+    assert_eq!(me.status, 200);
+    assert_eq!(me.json()["municipality"], "Klitfjord Kommune");
+    assert!(me.json()["roles"].as_array().unwrap().contains(&json!("head_of_department")), "{}", me.json());
+    assert_eq!(me.header("cache-control"), "no-store");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_signed_in_is_told_so() {
+    let server = TestServer::start().await;
+    let answer = server.browser().get("/api/me").await;
+    assert_eq!((answer.status, answer.header("content-type")), (401, "application/problem+json"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_path_is_a_page_unless_it_is_ours() {
+    let server = TestServer::start().await;
+    let mut browser = server.browser();
+    let page = browser.get("/agreements/et-eller-andet").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").contains("default-src 'none'"));
+    assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
+    for path in ["/api/findes-ikke", "/_app/immutable/findes-ikke.js", "/live/x/y", "/auth/findes-ikke", "/manifest.json"] {
+        let answer = browser.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (404, "application/problem+json"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sites_page_changes_nothing() {
+    let server = TestServer::start().await;
+    let mut browser = server.sign_in(people::HEAD).await;
+    for origin in ["null", "https://ond.example", "http://127.0.0.1"] {
+        let answer = browser.send_json_from(origin, Method::POST, "/auth/logout", &json!({})).await;
+        assert_eq!((answer.status, answer.json()["type"].as_str()), (403, Some("/problems/foreign-origin")), "{origin}");
+    }
+    assert_eq!(browser.get("/api/me").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_outlives_the_server() {
+    let server = TestServer::start().await;
+    let mut browser = server.sign_in(people::LEADER).await;
+    let server = server.restart().await;
+    assert_eq!(browser.get("/api/me").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_and_figures_need_no_sign_in_and_tell_nothing_about_people() {
+    let server = TestServer::start().await;
+    let mut browser = server.sign_in(people::LEADER).await;
+    browser.get("/api/me").await;
+    assert_eq!((browser.get("/healthz").await.status, browser.get("/readyz").await.status), (200, 200));
+    let figures = String::from_utf8(server.browser().get("/metrics").await.body.to_vec()).unwrap();
+    assert!(figures.contains(r#"samspil_request_duration_seconds_count{method="GET",route="/api/me",status="200"}"#), "{figures}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_opens_with_hello_and_closes_with_come_back_when_the_server_stops() {
+    let server = TestServer::start().await;
+    let mut browser = server.sign_in(people::HEAD).await;
+    let agreements = browser.get("/api/agreements").await.json();
+    let item = agreements["items"].as_array().unwrap().iter().find(|item| item["unit"]["name"] == "Fjordskolen").expect("it is there").clone();
+    let document = item["document_id"].as_str().unwrap().parse().unwrap();
+    let mut socket = browser.open(document).await;
+    assert_eq!(socket.frame().await.unwrap()[0], 100, "the first frame is hello (H2)");
+    let begun = Instant::now();
+    let (closed, ()) = tokio::join!(socket.frame_where(|_| false), server.stop());
+    assert_eq!(closed, Err(4000));
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+}
