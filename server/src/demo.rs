@@ -10,6 +10,8 @@ use crate::app::{App, Running, StartError};
 use crate::clock::Clock;
 use crate::cluster::{self, Cluster};
 use crate::config::{self, Settings};
+use crate::import::{self, Mode, Source};
+use crate::store::Store;
 use crate::store::setup::{self, SchemaError};
 
 /// A demo that runs.
@@ -38,6 +40,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// The demo municipality could not be imported.
+    #[error(transparent)]
+    Import(#[from] import::Error),
     /// The server did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -52,6 +57,9 @@ impl Demo {
         setup::migrate(&cluster.owner_url()).await?;
         let clock = clock(&settings.data_dir)?;
         let config = settings.check_demo(cluster.app_url())?;
+        let store = Store::connect(&cluster.app_url(), 1)?;
+        import::run(Source::Demo, &store, clock.now(), Mode::Apply).await?;
+        store.close().await;
         let running = App::start(config, clock).await?;
         Ok(Self { running, cluster })
     }
@@ -67,6 +75,16 @@ impl Demo {
         self.cluster.stop().await;
     }
 }
+
+/// Whom a newcomer may want to be, for the terminal.
+pub const WHO_TO_SIGN_IN_AS: &str = "
+Choose anybody on the sign-in page. For a start:
+  Hanne Påfundsen    Skoleleder, Fjordskolen: writes the agreement whose dialogue meeting begins at 14:00
+  Esben Opdigtsen    Skolechef: the counterpart in it
+  Jytte Udkastsen    Dagtilbudsleder, Strandsneglen: has signed; the other party has not
+  Asger Fiktivsen    Kommunaldirektør: reads and comments what stands below him
+  Vibe Systemsen     It-arkitekt: administers
+";
 
 /// The moment at which the demo municipality's data stands.
 const DEMO_NOW: &str = "2026-11-23T13:30:00+01:00";

@@ -1,5 +1,6 @@
 //! The command line: one call for each command.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -7,10 +8,14 @@ use clap::{Parser, Subcommand};
 use samspil_server::app::App;
 use samspil_server::clock::Clock;
 use samspil_server::config::{Config, Settings};
-use samspil_server::demo::Demo;
-use samspil_server::store::setup;
-use samspil_server::{BUILD, telemetry};
+use samspil_server::demo::{self, Demo};
+use samspil_server::domain::ids::DocumentId;
+use samspil_server::import::{self, Mode, Source};
+use samspil_server::rooms::{Verdict, verify};
+use samspil_server::store::{Store, setup};
+use samspil_server::{BUILD, auth, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
 /// Samspil: the server on which a municipality holds its structured dialogue.
 #[derive(Parser)]
@@ -23,13 +28,53 @@ struct Line {
 #[derive(Subcommand)]
 enum Command {
     /// Starts everything on this machine with the demo municipality, and says when it can be used.
-    Demo(Box<Settings>),
+    Demo {
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
     /// Serves, on the database and with the identity provider that the settings name.
-    Serve(Box<Settings>),
+    Serve {
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
     /// Brings the database's schema up to date, as the role that owns it.
-    Migrate(Box<Settings>),
+    Migrate {
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
     /// Says whether `serve` would accept the settings, and what it would run on.
-    CheckConfig(Box<Settings>),
+    CheckConfig {
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Brings a municipality's people, organisation, documents and agreements in, all or nothing.
+    Import {
+        /// Directory laid out as demo-data/README.md describes.
+        dir: PathBuf,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Proves that replaying a document's log gives the document that is served.
+    Verify {
+        /// The document's id.
+        #[arg(required_unless_present = "all")]
+        document: Option<Uuid>,
+        /// Every document.
+        #[arg(long, conflicts_with = "document")]
+        all: bool,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Makes a link that ties whoever signs in through it, once and within 24 hours, to a person.
+    Invite {
+        /// The person's id, or the id in the data they were imported from.
+        person: String,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -47,21 +92,25 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Demo(settings) => {
+        Command::Demo { settings } => {
             telemetry::log_to_stderr(&settings.log, settings.log_format)?;
             demo(&settings).await
         }
-        Command::Serve(settings) => {
+        Command::Serve { settings } => {
             telemetry::log_to_stderr(&settings.log, settings.log_format)?;
             serve(settings.check()?).await
         }
-        Command::Migrate(settings) => migrate(&settings).await,
-        Command::CheckConfig(settings) => check_config(&settings),
+        Command::Migrate { settings } => migrate(&settings).await,
+        Command::CheckConfig { settings } => check_config(&settings),
+        Command::Import { dir, dry_run, settings } => import(dir, if dry_run { Mode::DryRun } else { Mode::Apply }, &settings).await,
+        Command::Verify { document, all: _, settings } => verify_documents(document.map(DocumentId), &settings).await,
+        Command::Invite { person, settings } => invite(&person, &settings).await,
     }
 }
 
 async fn demo(settings: &Settings) -> anyhow::Result<()> {
     let demo = Demo::start(settings).await?;
+    println!("{}", demo::WHO_TO_SIGN_IN_AS);
     println!("ready {}", demo.public_url());
     asked_to_stop().await?;
     demo.stop().await;
@@ -89,6 +138,52 @@ fn check_config(settings: &Settings) -> anyhow::Result<()> {
         println!("  {setting}={value} (default {default})");
     }
     Ok(())
+}
+
+async fn import(dir: PathBuf, mode: Mode, settings: &Settings) -> anyhow::Result<()> {
+    let store = store(settings).await?;
+    let report = import::run(Source::Dir(dir), &store, Clock::machine().now(), mode).await?;
+    println!("{report}");
+    if mode == Mode::DryRun {
+        println!("Nothing was written: this was a dry run.");
+    }
+    Ok(())
+}
+
+async fn verify_documents(document: Option<DocumentId>, settings: &Settings) -> anyhow::Result<()> {
+    let store = store(settings).await?;
+    let documents = match document {
+        Some(document) => vec![document],
+        None => store.all_documents().await?,
+    };
+    let mut failed = 0;
+    for document in &documents {
+        let words = match verify(&store, *document, &settings.limits).await? {
+            Verdict::Holds { head, content_sha256 } => format!("holds at {head}, content {}", hex::encode(content_sha256)),
+            Verdict::Broken(why) => format!("BROKEN: {why}"),
+            Verdict::Differs => "DIFFERS: snapshot and log make different contents".to_owned(),
+            Verdict::Missing => "MISSING: there is no such document".to_owned(),
+        };
+        failed += usize::from(!words.starts_with("holds"));
+        println!("{document} {words}");
+    }
+    anyhow::ensure!(failed == 0, "{failed} of {} document(s) do not hold", documents.len());
+    Ok(())
+}
+
+async fn invite(person: &str, settings: &Settings) -> anyhow::Result<()> {
+    let public_url = settings.check()?.public_url.context("SAMSPIL_PUBLIC_URL is not set")?;
+    let store = store(settings).await?;
+    let id = store.person_by_key(person).await?.with_context(|| format!("there is no person {person:?}"))?;
+    println!("{}", auth::sign_in::invite(&store, id, &public_url, Clock::machine().now()).await?);
+    Ok(())
+}
+
+/// The database, once its schema is known to fit.
+async fn store(settings: &Settings) -> anyhow::Result<Store> {
+    let store = Store::connect(&settings.check_database()?, settings.limits.database_connections_max)?;
+    store.check_schema().await?;
+    Ok(store)
 }
 
 /// Waits for SIGTERM (systemd) or SIGINT (Ctrl-C).
