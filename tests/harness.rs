@@ -5,7 +5,6 @@ mod database;
 mod process;
 mod server;
 
-pub use browser::{Answer, Browser, Socket};
 pub use process::ServerProcess;
 pub use server::TestServer;
 

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use openidconnect::reqwest::Method;
+use samspil_client_protocol::frame;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
 use crate::harness::{TestServer, people};
 
@@ -52,6 +54,19 @@ async fn another_sites_page_changes_nothing() {
         assert_eq!((answer.status, answer.json()["type"].as_str()), (403, Some("/problems/foreign-origin")), "{origin}");
     }
     assert_eq!(browser.get("/api/me").await.status, 200);
+    assert_eq!(browser.send_json(Method::POST, "/auth/logout", &json!({})).await.status, 303);
+    assert_eq!(browser.get("/api/me").await.status, 401);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_not_this_builds_is_not_ready() {
+    let server = TestServer::start().await;
+    let mut database = PgConnection::connect(&server.superuser_url()).await.unwrap();
+    sqlx::raw_sql("INSERT INTO _sqlx_migrations SELECT 99991231000000, 'later', now(), true, '', 0").execute(&mut database).await.unwrap();
+    let answer = server.browser().get("/readyz").await;
+    assert_eq!(answer.status, 503);
+    assert!(String::from_utf8_lossy(&answer.body).contains("too new"), "{answer:?}");
     server.stop().await;
 }
 
@@ -79,11 +94,12 @@ async fn readiness_and_figures_need_no_sign_in_and_tell_nothing_about_people() {
 async fn a_document_opens_with_hello_and_closes_with_come_back_when_the_server_stops() {
     let server = TestServer::start().await;
     let mut browser = server.sign_in(people::HEAD).await;
-    let agreements = browser.get("/api/agreements").await.json();
-    let item = agreements["items"].as_array().unwrap().iter().find(|item| item["unit"]["name"] == "Fjordskolen").expect("it is there").clone();
-    let document = item["document_id"].as_str().unwrap().parse().unwrap();
+    let document = browser.document_of("Fjordskolen").await;
     let mut socket = browser.open(document).await;
     assert_eq!(socket.frame().await.unwrap()[0], 100, "the first frame is hello (H2)");
+    socket.send(frame::sync_step1(&[0])).await;
+    let step2 = socket.frame_where(|frame| frame.starts_with(&[0, 1])).await.unwrap();
+    assert!(step2.len() > 1_000, "everything that an empty client lacks (S2), not {} bytes", step2.len());
     let begun = Instant::now();
     let (closed, ()) = tokio::join!(socket.frame_where(|_| false), server.stop());
     assert_eq!(closed, Err(4000));

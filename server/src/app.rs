@@ -94,6 +94,8 @@ pub struct Running {
 impl App {
     /// Starts everything; when this returns, the server can be used.
     pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+        // From now on figures are kept; before, they would be lost.
+        telemetry::figures();
         let store = Store::connect(config.database_url.reveal(), config.limits.database_connections_max)?;
         store.check_schema().await?;
         let (listener, addr) = listen("SAMSPIL_LISTEN", config.listen).await?;

@@ -80,6 +80,14 @@ impl Browser {
         panic!("the sign-in of {person} went in a circle");
     }
 
+    /// The document of the current agreement of this unit, as far as this person can see one.
+    pub async fn document_of(&mut self, unit: &str) -> Uuid {
+        let list = self.get("/api/agreements").await.json();
+        let mut items = list["items"].as_array().unwrap().iter().filter(|item| item["unit"]["name"] == unit);
+        let document = items.find_map(|item| item["document_id"].as_str());
+        document.unwrap_or_else(|| panic!("no document of {unit} in {list}")).parse().unwrap()
+    }
+
     /// The session cookie, as the header `Cookie` has it.
     pub fn cookie(&self) -> String {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")

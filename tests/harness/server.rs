@@ -42,16 +42,6 @@ impl TestServer {
         Self { running, database, data_dir, clock }
     }
 
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.running.addr()
-    }
-
-    /// What time it is there.
-    pub fn clock(&self) -> Clock {
-        self.clock
-    }
-
     /// Its database, as the superuser.
     pub fn superuser_url(&self) -> String {
         self.database.superuser_url()
