@@ -86,6 +86,7 @@ pub struct Running {
     stopping: Stopping,
     stop_accepting: CancellationToken,
     rooms: Rooms,
+    gateway: Gateway,
     store: Store,
     /// The server, and beside it in the demo the identity provider.
     serving: Vec<JoinHandle<()>>,
@@ -130,7 +131,7 @@ impl App {
             limits: Arc::new(config.limits.clone()),
             own_origin: OwnOrigin(public_url.as_str().into()),
             sign_ins,
-            gateway,
+            gateway: gateway.clone(),
             stopping: stopping.clone(),
             patience: Patience(Duration::from_millis(config.limits.request_ms_max)),
             pages: Pages { provider_origin, was_url: config.was_url.clone() },
@@ -140,7 +141,7 @@ impl App {
         let api = http::Parts { store: store.clone(), sessions, clock, site };
         serving.push(tokio::spawn(serve(listener, router(parts, api), stop_accepting.clone())));
         let stop_within = Duration::from_millis(config.limits.stop_ms_max);
-        Ok(Running { addr, public_url, stop_within, stopping, stop_accepting, rooms, store, serving })
+        Ok(Running { addr, public_url, stop_within, stopping, stop_accepting, rooms, gateway, store, serving })
     }
 }
 
@@ -161,6 +162,10 @@ impl Running {
         self.stop_accepting.cancel();
         let give_up = tokio::time::Instant::now() + self.stop_within;
         self.rooms.shutdown(self.stop_within / 2).await;
+        // The rooms have closed every socket; here each of them hears it.
+        if tokio::time::timeout_at(give_up, self.gateway.all_gone()).await.is_err() {
+            tracing::warn!("some sockets did not end in time and were cut off");
+        }
         for mut serving in self.serving {
             if tokio::time::timeout_at(give_up, &mut serving).await.is_err() {
                 tracing::warn!("some requests did not end in time and were cut off");

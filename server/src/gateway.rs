@@ -3,7 +3,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +21,8 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream::SplitSink, stream::SplitStream};
 use samspil_client_protocol::{close::CloseCode, message::PeerPerson};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::{
@@ -29,7 +31,11 @@ use crate::{
     config::Limits,
     domain::ids::{DocumentId, SessionId},
     http::problem::Problem,
-    rooms::{Rooms, outbox::Outbox, room::Newcomer},
+    rooms::{
+        Rooms,
+        outbox::{Outbox, Taken},
+        room::Newcomer,
+    },
     store::Store,
 };
 
@@ -41,6 +47,8 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Writing one round of frames may take so long.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a peer that is told goodbye may take to say it, too.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a sign-in in use by a socket is noted as used.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
@@ -56,7 +64,20 @@ pub struct Gateway {
     clock: Clock,
     limits: Limits,
     origin: HeaderValue,
-    open: Arc<Mutex<HashMap<SessionId, usize>>>,
+    open: Arc<Open>,
+}
+
+/// The sockets that are open, by session.
+#[derive(Default)]
+struct Open {
+    sockets: Mutex<HashMap<SessionId, usize>>,
+    last_gone: Notify,
+}
+
+impl Open {
+    fn sockets(&self) -> MutexGuard<'_, HashMap<SessionId, usize>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Gateway {
@@ -64,6 +85,17 @@ impl Gateway {
     #[must_use]
     pub fn new(store: Store, sessions: Sessions, rooms: Rooms, clock: Clock, limits: Limits, origin: HeaderValue) -> Self {
         Self { store, sessions, rooms, clock, limits, origin, open: Arc::default() }
+    }
+
+    /// Waits until the last socket is gone: every one has then been told why.
+    pub async fn all_gone(&self) {
+        loop {
+            let last_gone = self.open.last_gone.notified();
+            if self.open.sockets().is_empty() {
+                return;
+            }
+            last_gone.await;
+        }
     }
 }
 
@@ -95,7 +127,7 @@ async fn upgrade(
     Ok(upgrade.on_upgrade(move |socket| async move {
         match (signed_in, document) {
             (None, _) => close(socket, CloseCode::SignIn, "sign in").await,
-            (Some(_), None) => close(socket, CloseCode::NotFound, "no such document").await,
+            (Some(_), None) => close(socket, CloseCode::NotFound, why(CloseCode::NotFound)).await,
             (Some(signed_in), Some(document)) => gateway.serve(socket, document, signed_in, samspil).await,
         }
     }))
@@ -128,12 +160,14 @@ impl Gateway {
         let outbox = Arc::new(Outbox::new(self.limits.peer_queue_bytes_max, self.limits.peer_queue_messages_max));
         let (room, peer) = match self.rooms.join(document, newcomer, outbox.clone()).await {
             Ok(joined) => joined,
-            Err(code) => return close(socket, code, "not to be had").await,
+            Err(code) => return close(socket, code, why(code)).await,
         };
         metrics::gauge!("samspil_peers").increment(1);
         let began = Instant::now();
         let (sink, stream) = socket.split();
-        let writer = tokio::spawn(write(sink, outbox.clone()));
+        let farewell = CancellationToken::new();
+        let writer = tokio::spawn(write(sink, outbox.clone(), farewell.clone().drop_guard()));
+        let mut dismissed = pin!(dismissed(farewell));
         let mut reader = Reader {
             stream,
             outbox: outbox.clone(),
@@ -143,7 +177,11 @@ impl Gateway {
         };
         let mut seen = Instant::now();
         let ended = loop {
-            match reader.next().await {
+            let next = tokio::select! {
+                next = reader.next() => next,
+                () = &mut dismissed => Err("told goodbye and did not go"),
+            };
+            match next {
                 Ok(frame) => {
                     if room.frame(peer, frame).await.is_err() {
                         break "the room ended";
@@ -162,6 +200,7 @@ impl Gateway {
         outbox.close(CloseCode::ComeBack, "the connection ended");
         // The writer ends by itself once it has said goodbye, or has tried to for long enough.
         let _ = writer.await;
+        reader.hear_out().await;
         metrics::gauge!("samspil_peers").decrement(1);
         tracing::info!(
             document.id = %document, person.id = %signed_in.principal.person, peer.id = peer.0, ended,
@@ -187,7 +226,7 @@ impl Gateway {
 
     /// One of the session's places for sockets; given back when dropped.
     fn take_place(&self, session: SessionId) -> Option<PlaceTaken> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.sockets();
         let taken = open.entry(session).or_default();
         (*taken < self.limits.sockets_per_session_max).then(|| {
             *taken += 1;
@@ -198,17 +237,20 @@ impl Gateway {
 
 struct PlaceTaken {
     session: SessionId,
-    open: Arc<Mutex<HashMap<SessionId, usize>>>,
+    open: Arc<Open>,
 }
 
 impl Drop for PlaceTaken {
     fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.sockets();
         if let Some(taken) = open.get_mut(&self.session) {
             *taken -= 1;
             if *taken == 0 {
                 open.remove(&self.session);
             }
+        }
+        if open.is_empty() {
+            self.open.last_gone.notify_waiters();
         }
     }
 }
@@ -222,6 +264,11 @@ struct Reader {
 }
 
 impl Reader {
+    /// Reads what the peer still says, for a moment: closing on unread bytes resets the connection, and our last word may be lost.
+    async fn hear_out(mut self) {
+        let _ = tokio::time::timeout(GOODBYE_PATIENCE, async { while let Some(Ok(_)) = self.stream.next().await {} }).await;
+    }
+
     /// The next frame, not before the peer may speak again. `Err`: why there is none.
     async fn next(&mut self) -> Result<Bytes, &'static str> {
         loop {
@@ -257,6 +304,12 @@ impl Reader {
     }
 }
 
+/// Waits until the peer has been told goodbye and has had its time to go.
+async fn dismissed(farewell: CancellationToken) {
+    farewell.cancelled().await;
+    tokio::time::sleep(GOODBYE_PATIENCE).await;
+}
+
 /// axum hides tungstenite's error; its words say whether a size was passed.
 fn is_too_large(error: &axum::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -269,15 +322,23 @@ fn is_too_large(error: &axum::Error) -> bool {
     false
 }
 
-/// Sends what waits, all of it in one go, and a heartbeat when nothing does.
-async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>) {
+/// Sends what waits, all of it in one go, and a heartbeat. The ping is for us: who only reads is heard by its answer.
+async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, _farewell: DropGuard) {
+    let mut beat_at = Instant::now() + HEARTBEAT;
     loop {
-        let taken = match tokio::time::timeout(HEARTBEAT, outbox.take()).await {
+        let taken = match tokio::time::timeout_at(beat_at, outbox.take()).await {
             Ok(taken) => taken,
-            Err(_) => crate::rooms::outbox::Taken { frames: [Bytes::from_static(NOTHING)].into(), close: None },
+            Err(_) => Taken { frames: [Bytes::from_static(NOTHING)].into(), close: None },
         };
+        let beat = Instant::now() >= beat_at;
+        if beat {
+            beat_at = Instant::now() + HEARTBEAT;
+        }
         let goodbye = taken.close;
         let sent = tokio::time::timeout(WRITE_PATIENCE, async {
+            if beat {
+                sink.feed(Message::Ping(Bytes::new())).await?;
+            }
             for frame in taken.frames {
                 sink.feed(Message::Binary(frame)).await?;
             }
@@ -296,10 +357,21 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>) {
     }
 }
 
+/// The words beside a code with which the door is shut. One for each code: no document and one that may not be seen sound alike.
+fn why(code: CloseCode) -> &'static str {
+    if code == CloseCode::NotFound { "no such document" } else { "not available at the moment" }
+}
+
 async fn close(mut socket: WebSocket, code: CloseCode, why: &'static str) {
     let frame = CloseFrame { code: code.code(), reason: why.into() };
     // It may be gone already.
-    let _ = tokio::time::timeout(WRITE_PATIENCE, socket.send(Message::Close(Some(frame)))).await;
+    let _ = tokio::time::timeout(GOODBYE_PATIENCE, async {
+        socket.send(Message::Close(Some(frame))).await?;
+        // Its own goodbye, and whatever it sent before: closing on unread bytes resets the connection, and the code may be lost.
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<(), axum::Error>(())
+    })
+    .await;
 }
 
 fn saturating(number: usize) -> u32 {

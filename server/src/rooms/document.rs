@@ -29,7 +29,9 @@ pub struct LiveDocument {
     doc: Doc,
     index: Index,
     owners: HashMap<u64, Ownership>,
+    /// The state's encoded size when it was last measured, and what has been added since: never less than the size is now.
     bytes: usize,
+    added: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,9 @@ pub struct NotReplayed {
     pub what: String,
 }
 
+/// Close to its largest size a document is measured whenever it has grown by this part of it.
+const MEASURED_EVERY: usize = 64;
+
 /// An empty Y.Doc as every document here is: positions count UTF-16 code units, and the server makes no changes of its own.
 fn new_doc() -> Doc {
     Doc::with_options(Options { offset_kind: OffsetKind::Utf16, cleanup_formatting: false, ..Options::default() })
@@ -101,6 +106,7 @@ impl LiveDocument {
                 .map(|Owner { client, person, retired }| (*client, Ownership { person: *person, retired: *retired }))
                 .collect(),
             bytes: 0,
+            added: 0,
         };
         let mut expected = 1;
         if let Some(snapshot) = &log.snapshot {
@@ -155,7 +161,7 @@ impl LiveDocument {
             }
             Ok(())
         }));
-        self.bytes += update.len();
+        self.added += update.len();
         applied.unwrap_or_else(|_| Err("it panicked".to_owned()))
     }
 
@@ -189,10 +195,14 @@ impl LiveDocument {
         content::project(&self.doc)
     }
 
-    /// About how many bytes its state takes, encoded: never less.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// Does its state take more than so many bytes, encoded? Keystrokes take far fewer in it than in the log, so it is measured
+    /// when the sum says so; and again only when enough has come since, because measuring is encoding all of it.
+    pub fn is_larger_than(&mut self, bytes_max: usize) -> bool {
+        if self.bytes + self.added > bytes_max && self.added > bytes_max / MEASURED_EVERY {
+            self.bytes = self.state().len();
+            self.added = 0;
+        }
+        self.bytes > bytes_max
     }
 
     /// How many clients have written in it.

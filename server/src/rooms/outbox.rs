@@ -1,5 +1,5 @@
 //! What waits to be sent to one peer: bounded in bytes and frames. Who cannot keep up is closed with *resync*; a frame is never
-//! skipped (invariant 6). Written by the room's task, read by the socket's writer.
+//! skipped (invariant 6). Slow is who has many frames waiting and has taken none for a moment: a burst is nobody's fault. Written by the room's task, read by the socket's writer.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,13 @@ use std::{
 
 use bytes::Bytes;
 use samspil_client_protocol::close::CloseCode;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant},
+};
+
+/// More than `peer_queue_messages_max` may wait for so long: that many come at once when many write while a commit takes its time.
+const BURST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The queue to one socket.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub struct Outbox {
 struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// Since when the oldest of the frames has been waiting.
+    since: Option<Instant>,
     close: Option<(CloseCode, &'static str)>,
 }
 
@@ -57,7 +65,9 @@ impl Outbox {
             return Ok(());
         }
         // One large answer (a whole document) must pass; only what piles up behind something is too much.
-        let full = queue.frames.len() >= self.messages_max || (queue.bytes > 0 && queue.bytes + frame.len() > self.bytes_max);
+        let since = *queue.since.get_or_insert_with(Instant::now);
+        let many = queue.frames.len() >= self.messages_max && since.elapsed() >= BURST_PATIENCE;
+        let full = many || (queue.bytes > 0 && queue.bytes + frame.len() > self.bytes_max);
         if full {
             queue.frames.clear();
             queue.bytes = 0;
@@ -84,10 +94,41 @@ impl Outbox {
                 let mut queue = self.queue();
                 if !queue.frames.is_empty() || queue.close.is_some() {
                     queue.bytes = 0;
+                    queue.since = None;
                     return Taken { frames: std::mem::take(&mut queue.frames), close: queue.close };
                 }
             }
             self.changed.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Bytes {
+        Bytes::from_static(b"frame")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l10_a_burst_is_taken_and_who_does_not_take_it_is_sent_away() {
+        let outbox = Outbox::new(1 << 20, 3);
+        assert!((0..10).all(|_| outbox.push(frame()).is_ok()), "so many at once are nobody's fault");
+        assert_eq!(outbox.take().await.frames.len(), 10);
+        for _ in 0..3 {
+            outbox.push(frame()).unwrap();
+        }
+        tokio::time::advance(BURST_PATIENCE).await;
+        assert_eq!(outbox.push(frame()), Err(TooSlow));
+        let taken = outbox.take().await;
+        assert_eq!((taken.frames.len(), taken.close), (0, Some((CloseCode::Resync, "too slow"))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l10_bytes_are_bounded_at_once_but_one_large_frame_passes() {
+        let outbox = Outbox::new(9, 100);
+        outbox.push(Bytes::from_static(b"larger than all of it")).unwrap();
+        assert_eq!(outbox.push(frame()), Err(TooSlow));
     }
 }

@@ -137,6 +137,8 @@ struct Waiting {
     frame: u64,
     step2: bool,
     update: Bytes,
+    /// It was refused, and its sender has been told: when its batch is made again, that is not said twice.
+    refused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +153,13 @@ struct InFlight {
     /// The update of each row, with who is not to be sent it.
     rows: Vec<(PeerId, Bytes)>,
     settled: BTreeMap<PeerId, u64>,
+}
+
+impl InFlight {
+    fn settle(&mut self, frame: Waiting) {
+        self.settled.insert(frame.peer, frame.frame);
+        self.frames.push(frame);
+    }
 }
 
 #[derive(Debug)]
@@ -213,9 +222,10 @@ impl Room {
         self.document.as_ref().filter(|_| self.in_flight.is_none())
     }
 
-    /// The sessions and people with a connection here, for those who watch over rights.
-    pub fn connected(&self) -> impl Iterator<Item = (&Principal, i64, i64)> {
-        self.peers.values().map(|peer| (&peer.newcomer.principal, peer.newcomer.person_version, peer.newcomer.session_version))
+    /// The sessions and people who are here, or have left words behind that are not written yet, for those who watch over rights.
+    pub fn present(&self) -> impl Iterator<Item = (&Principal, i64, i64)> {
+        let here = self.peers.values().map(|peer| &peer.newcomer);
+        here.chain(self.departed.values()).map(|newcomer| (&newcomer.principal, newcomer.person_version, newcomer.session_version))
     }
 
     /// The access version in force here.
@@ -272,7 +282,7 @@ impl Room {
                 let author = Author { person: principal.person, session: principal.session };
                 let frame = here.frames;
                 self.waiting_bytes += update.len();
-                self.waiting.push_back(Waiting { peer, author, frame, step2, update });
+                self.waiting.push_back(Waiting { peer, author, frame, step2, update, refused: false });
                 self.refuse_overflow(out);
             }
             Ok(ClientFrame::SyncStep1(state_vector)) => {
@@ -328,8 +338,12 @@ impl Room {
         let mut in_flight = InFlight { frames: Vec::new(), rows: Vec::new(), settled: BTreeMap::new() };
         let mut touches_goals = false;
         let mut bytes = 0;
-        while let Some(waiting) = self.waiting.pop_front() {
+        while let Some(mut waiting) = self.waiting.pop_front() {
             self.waiting_bytes -= waiting.update.len();
+            if waiting.refused {
+                in_flight.settle(waiting);
+                continue;
+            }
             match self.admit(&waiting, now) {
                 Ok(applied) => {
                     if let Some(peer) = self.peers.get_mut(&waiting.peer) {
@@ -351,7 +365,10 @@ impl Room {
                         in_flight.rows.push((waiting.peer, update));
                     }
                 }
-                Err(NotApplied::Refused(refusal)) => self.refuse(&waiting, refusal, out),
+                Err(NotApplied::Refused(refusal)) => {
+                    waiting.refused = true;
+                    self.refuse(&waiting, refusal, out);
+                }
                 Err(NotApplied::Broken(what)) => {
                     tracing::error!(document.id = %self.id, person.id = %waiting.author.person, what, "an admitted update broke the document");
                     self.close(waiting.peer, CloseCode::Stop, "the update could not be applied", out);
@@ -362,8 +379,7 @@ impl Room {
                     return None;
                 }
             }
-            in_flight.settled.insert(waiting.peer, waiting.frame);
-            in_flight.frames.push(waiting);
+            in_flight.settle(waiting);
             if batch.rows.len() >= self.limits.journal_batch_updates_max || bytes >= self.limits.journal_batch_bytes_max {
                 break;
             }
@@ -389,7 +405,7 @@ impl Room {
             Some(newcomer) => writes(newcomer, &self.access.document, now),
         };
         let Some(document) = &mut self.document else { return Err(NotApplied::Broken("no document".into())) };
-        if document.bytes() > self.limits.document_bytes_max || document.clients() > self.limits.document_clients_max {
+        if document.is_larger_than(self.limits.document_bytes_max) || document.clients() > self.limits.document_clients_max {
             return Err(NotApplied::Refused(Refusal::new(1, RefusalCode::DocumentFull, "the document has reached its largest size")));
         }
         document.write(&waiting.update, DocumentWriter { person: waiting.author.person, may_write }, &self.update_limits)
@@ -447,7 +463,7 @@ impl Room {
                 out.push(Effect::Reload);
             }
             Appended::Rejected => {
-                for frame in &batch.frames {
+                for frame in batch.frames.iter().filter(|frame| !frame.refused) {
                     self.refuse(frame, Refusal::new(2, RefusalCode::Malformed, "the database refuses it"), out);
                 }
                 self.acknowledge(&batch.settled, out);
@@ -502,12 +518,7 @@ impl Room {
         let mut over = Vec::new();
         for (id, peer) in &mut self.peers {
             match principals.get(&peer.newcomer.principal.session) {
-                Some(Some(fresh)) => {
-                    peer.newcomer.principal = fresh.principal.clone();
-                    peer.newcomer.person_version = fresh.person_version;
-                    peer.newcomer.session_version = fresh.session_version;
-                    peer.newcomer.session_until = fresh.session_until;
-                }
+                Some(Some(fresh)) => fresh.renew(&mut peer.newcomer),
                 Some(None) => over.push(*id),
                 None => {}
             }
@@ -515,6 +526,16 @@ impl Room {
         for peer in over {
             self.close(peer, CloseCode::SignIn, "signed out", out);
         }
+        // Who has left had rights as well: without this their last words would be admitted under old ones for ever, and nobody's
+        // after them.
+        self.departed.retain(|_, newcomer| match principals.get(&newcomer.principal.session) {
+            Some(Some(fresh)) => {
+                fresh.renew(newcomer);
+                true
+            }
+            Some(None) => false,
+            None => true,
+        });
         self.tick(now, out);
     }
 
@@ -645,7 +666,8 @@ impl Room {
             return;
         }
         tracing::info!(document.id = %self.id, person.id = %waiting.author.person, rule = refusal.rule, what = refusal.what, "refused an update");
-        peer.refusals_in_a_row += 1;
+        // That nothing can be saved is no fault of theirs: however often they are told, they are not sent away for it.
+        peer.refusals_in_a_row += u32::from(refusal.code != RefusalCode::NotSaving);
         let too_often = peer.refusals_in_a_row > self.limits.refusals_before_close;
         let samspil = peer.newcomer.samspil;
         if samspil {
@@ -686,6 +708,15 @@ pub struct FreshPrincipal {
     pub session_version: i64,
     /// When the session ends at the latest.
     pub session_until: DateTime<Utc>,
+}
+
+impl FreshPrincipal {
+    fn renew(&self, newcomer: &mut Newcomer) {
+        newcomer.principal = self.principal.clone();
+        newcomer.person_version = self.person_version;
+        newcomer.session_version = self.session_version;
+        newcomer.session_until = self.session_until;
+    }
 }
 
 /// May this person write now? If not, with which code are their words refused?

@@ -201,6 +201,8 @@ impl Task {
                     live.loading = None;
                     self.loaded(&mut live, loaded, &mut effects);
                 }
+                // Before the inbox, which under load is never empty.
+                _ = tick.tick() => live.room.tick(self.around.clock.now(), &mut effects),
                 input = self.inbox.recv() => match input {
                     Some(input) => self.inputs(&mut live, input, &mut effects),
                     None => live.stopping = true,
@@ -211,7 +213,6 @@ impl Task {
                         self.compacted(&mut live, outcome);
                     }
                 }
-                _ = tick.tick() => live.room.tick(self.around.clock.now(), &mut effects),
             }
             self.perform(&mut live, effects);
             self.append(&mut live).await;
@@ -274,7 +275,7 @@ impl Task {
         watched.document = live.room.access_version();
         watched.persons.clear();
         watched.sessions.clear();
-        for (principal, person, session) in live.room.connected() {
+        for (principal, person, session) in live.room.present() {
             watched.persons.insert(principal.person, person);
             watched.sessions.insert(principal.session, session);
         }
@@ -340,7 +341,7 @@ impl Task {
         }
         let (refresh, reload) = (std::mem::take(&mut live.refresh), std::mem::take(&mut live.reload));
         let sessions: Vec<(SessionId, PersonId)> =
-            live.room.connected().map(|(principal, ..)| (principal.session, principal.person)).collect();
+            live.room.present().map(|(principal, ..)| (principal.session, principal.person)).collect();
         let (around, document) = (self.around.clone(), self.document);
         let loading = self.around.main.spawn(async move {
             let mut wait = RETRY_FIRST;

@@ -406,3 +406,74 @@ fn s5_a_question_about_presence_is_always_answered() {
     room.frame(leader, &Bytes::from_static(&[3]), now(), &mut out);
     assert_eq!(told(&out), ["1: presence"]);
 }
+
+#[test]
+fn who_signs_out_with_words_on_their_way_holds_nobody_up() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "for sent "), now(), &mut out);
+    room.next_batch(now(), &mut out).unwrap();
+    room.session_ended(SessionId(id(LEADER + 1000)), &mut out);
+    room.appended(&Appended::AccessChanged, now(), &mut out);
+    assert_eq!(room.present().count(), 2, "what the one who left may do is asked for, too");
+    let over = BTreeMap::from([(SessionId(id(LEADER + 1000)), None)]);
+    room.access(access(AgreementStatus::InDialogue, 0), &over, now(), &mut out);
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.frame(head, &typed(8, "i tide "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).expect("the others write on");
+    assert_eq!((batch.rows.len(), batch.rows[0].person), (1, PersonId(id(HEAD))));
+    assert_eq!(batch.versions.sessions, [(SessionId(id(HEAD + 1000)), 0)]);
+}
+
+#[test]
+fn who_left_has_their_last_words_written_under_the_rights_they_have_now() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "sidste "), now(), &mut out);
+    room.next_batch(now(), &mut out).unwrap();
+    room.leave(leader, &mut out);
+    room.appended(&Appended::AccessChanged, now(), &mut out);
+    let principal = newcomer(LEADER).principal;
+    let fresh = FreshPrincipal { principal, person_version: 5, session_version: 6, session_until: now() + Duration::hours(1) };
+    room.access(access(AgreementStatus::InDialogue, 0), &BTreeMap::from([(SessionId(id(LEADER + 1000)), Some(fresh))]), now(), &mut out);
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    assert_eq!((batch.versions.persons[0].1, batch.versions.sessions[0].1), (5, 6));
+}
+
+#[test]
+fn l11_who_cannot_be_saved_is_never_sent_away_for_it() {
+    let limits = Limits { room_unsaved_updates_max: 1, refusals_before_close: 3, ..Limits::default() };
+    let mut room = Room::open(DocumentId(id(100)), 1, &Disk::new().log(), access(AgreementStatus::InDialogue, 0), limits).unwrap();
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    for client in 7..20 {
+        room.frame(leader, &typed(client, "ord "), now(), &mut out);
+    }
+    assert_eq!(out.len(), 12);
+    assert!(told(&out).iter().all(|told| told.ends_with("NotSaving Resync")), "{:?}", told(&out));
+}
+
+#[test]
+fn h4_a_batch_that_is_made_again_refuses_nothing_twice() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "ord "), now(), &mut out);
+    room.frame(leader, &frame::update(&Bytes::from_static(b"\x05")), now(), &mut out);
+    room.next_batch(now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["1: refused 2 Malformed KeepAsProposal"]);
+    out.clear();
+    room.appended(&Appended::Unknown, now(), &mut out);
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["reload"], "it has been said");
+    out.clear();
+    room.appended(&Disk::new().commit(&batch), now(), &mut out);
+    assert_eq!(told(&out), ["1: saved 2 at 2"], "and counted");
+}
