@@ -21,86 +21,83 @@ pub async fn replace_projection(
 ) -> Result<()> {
     let kind = sqlx::query_scalar!("SELECT kind FROM document WHERE id = $1", document.0).fetch_one(&mut **transaction).await?;
     if kind == "agreement" {
-        replace_agreement_goals(transaction, document, &projection.goals).await?;
-        replace_links(transaction, document, &projection.goals, by, at).await
+        replace_agreement_goals(transaction, document, &projection.goals, by, at).await
     } else {
         replace_chain_goals(transaction, document, &kind, &projection.goals).await?;
         replace_text(transaction, document, projection).await
     }
 }
 
-async fn replace_agreement_goals(transaction: &mut Transaction, document: DocumentId, goals: &[GoalText]) -> Result<()> {
-    let ids: Vec<Uuid> = goals.iter().map(|goal| goal.id).collect();
-    sqlx::query!("DELETE FROM agreement_goal WHERE document_id = $1 AND goal_id <> ALL($2)", document.0, &ids)
-        .execute(&mut **transaction)
-        .await?;
-    sqlx::query!(
-        r#"INSERT INTO agreement_goal (document_id, goal_id, number, rank, origin, title, body, success, responsible, due_on)
-           SELECT $1, goal_id, number, rank, origin, title, body, success, responsible, due_on
-           FROM jsonb_to_recordset($2) AS g(goal_id uuid, number integer, rank text, origin text, title text, body text, success text[],
-                                            responsible text, due_on date)
-           ON CONFLICT (document_id, goal_id) DO UPDATE SET number = EXCLUDED.number, rank = EXCLUDED.rank, origin = EXCLUDED.origin,
-               title = EXCLUDED.title, body = EXCLUDED.body, success = EXCLUDED.success, responsible = EXCLUDED.responsible,
-               due_on = EXCLUDED.due_on"#,
-        document.0,
-        goals.iter().map(goal_row).collect::<Value>()
-    )
-    .execute(&mut **transaction)
-    .await?;
-    sqlx::query!("DELETE FROM agreement_action WHERE document_id = $1", document.0).execute(&mut **transaction).await?;
-    sqlx::query!(
-        r#"INSERT INTO agreement_action (document_id, goal_id, action_id, rank, text, responsible, due_on)
-           SELECT $1, goal_id, action_id, rank, text, responsible, due_on
-           FROM jsonb_to_recordset($2) AS a(goal_id uuid, action_id uuid, rank text, text text, responsible text, due_on date)"#,
-        document.0,
-        goals.iter().flat_map(action_rows).collect::<Value>()
-    )
-    .execute(&mut **transaction)
-    .await?;
-    sqlx::query!("DELETE FROM indicator WHERE document_id = $1", document.0).execute(&mut **transaction).await?;
-    sqlx::query!(
-        r#"INSERT INTO indicator (document_id, goal_id, indicator_id, name, source, unit, direction, frequency, baseline, target)
-           SELECT $1, goal_id, indicator_id, name, source, unit, direction, frequency, baseline, target
-           FROM jsonb_to_recordset($2) AS i(goal_id uuid, indicator_id uuid, name text, source text, unit text, direction text,
-                                            frequency text, baseline text, target text)"#,
-        document.0,
-        goals.iter().flat_map(indicator_rows).collect::<Value>()
-    )
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
+/// One statement, because it stands between a keystroke and its acknowledgement; a row that says the same as before is not written.
+///
 /// A link keeps the version it was pinned to, and its maker, for as long as it stands; a broken one is looked up again.
-async fn replace_links(
+async fn replace_agreement_goals(
     transaction: &mut Transaction,
     document: DocumentId,
     goals: &[GoalText],
     by: Option<PersonId>,
     at: DateTime<Utc>,
 ) -> Result<()> {
-    let rows: Value = goals.iter().flat_map(link_rows).collect();
     sqlx::query!(
-        r#"DELETE FROM agreement_goal_link l WHERE document_id = $1 AND NOT EXISTS (
-               SELECT FROM jsonb_to_recordset($2) AS n(goal_id uuid, target text, relation text)
-               WHERE n.goal_id = l.goal_id AND n.target = l.target AND n.relation = l.relation)"#,
-        document.0,
-        rows
-    )
-    .execute(&mut **transaction)
-    .await?;
-    sqlx::query!(
-        r#"INSERT INTO agreement_goal_link (document_id, goal_id, target, relation, reasons, target_document_id, target_goal_id, person_id, at)
-           SELECT $1, n.goal_id, n.target, n.relation, n.reasons, found.document_id, found.id, $3, $4
-           FROM jsonb_to_recordset($2) AS n(goal_id uuid, target text, relation text, reasons text[], target_id uuid)
-           LEFT JOIN LATERAL (SELECT g.document_id, g.id FROM goal g JOIN document d ON d.id = g.document_id WHERE g.id = n.target_id
+        r#"WITH g AS MATERIALIZED (
+               SELECT * FROM jsonb_to_recordset($2) AS g(goal_id uuid, number integer, rank text, origin text, title text, body text,
+                                                         success text[], responsible text, due_on date)
+           ), a AS MATERIALIZED (
+               SELECT * FROM jsonb_to_recordset($3) AS a(goal_id uuid, action_id uuid, rank text, text text, responsible text, due_on date)
+           ), i AS MATERIALIZED (
+               SELECT * FROM jsonb_to_recordset($4) AS i(goal_id uuid, indicator_id uuid, name text, source text, unit text,
+                                                         direction text, frequency text, baseline text, target text)
+           ), l AS MATERIALIZED (
+               SELECT * FROM jsonb_to_recordset($5) AS l(goal_id uuid, target text, relation text, reasons text[], target_id uuid)
+           ), gone_goals AS (
+               DELETE FROM agreement_goal t WHERE document_id = $1 AND NOT EXISTS (SELECT FROM g WHERE g.goal_id = t.goal_id)
+           ), gone_actions AS (
+               DELETE FROM agreement_action t WHERE document_id = $1
+                   AND NOT EXISTS (SELECT FROM a WHERE (a.goal_id, a.action_id) = (t.goal_id, t.action_id))
+           ), gone_indicators AS (
+               DELETE FROM indicator t WHERE document_id = $1
+                   AND NOT EXISTS (SELECT FROM i WHERE (i.goal_id, i.indicator_id) = (t.goal_id, t.indicator_id))
+           ), gone_links AS (
+               DELETE FROM agreement_goal_link t WHERE document_id = $1
+                   AND NOT EXISTS (SELECT FROM l WHERE (l.goal_id, l.target, l.relation) = (t.goal_id, t.target, t.relation))
+           ), goals AS (
+               INSERT INTO agreement_goal AS t (document_id, goal_id, number, rank, origin, title, body, success, responsible, due_on)
+               SELECT $1, goal_id, number, rank, origin, title, body, success, responsible, due_on FROM g
+               ON CONFLICT (document_id, goal_id) DO UPDATE SET number = EXCLUDED.number, rank = EXCLUDED.rank, origin = EXCLUDED.origin,
+                   title = EXCLUDED.title, body = EXCLUDED.body, success = EXCLUDED.success, responsible = EXCLUDED.responsible,
+                   due_on = EXCLUDED.due_on
+               WHERE t IS DISTINCT FROM EXCLUDED
+           ), actions AS (
+               INSERT INTO agreement_action AS t (document_id, goal_id, action_id, rank, text, responsible, due_on)
+               SELECT $1, goal_id, action_id, rank, text, responsible, due_on FROM a
+               ON CONFLICT (document_id, goal_id, action_id) DO UPDATE SET rank = EXCLUDED.rank, text = EXCLUDED.text,
+                   responsible = EXCLUDED.responsible, due_on = EXCLUDED.due_on
+               WHERE t IS DISTINCT FROM EXCLUDED
+           ), indicators AS (
+               INSERT INTO indicator AS t (document_id, goal_id, indicator_id, name, source, unit, direction, frequency, baseline, target)
+               SELECT $1, goal_id, indicator_id, name, source, unit, direction, frequency, baseline, target FROM i
+               ON CONFLICT (document_id, goal_id, indicator_id) DO UPDATE SET name = EXCLUDED.name, source = EXCLUDED.source,
+                   unit = EXCLUDED.unit, direction = EXCLUDED.direction, frequency = EXCLUDED.frequency, baseline = EXCLUDED.baseline,
+                   target = EXCLUDED.target
+               WHERE t IS DISTINCT FROM EXCLUDED
+           )
+           INSERT INTO agreement_goal_link AS t (document_id, goal_id, target, relation, reasons, target_document_id, target_goal_id,
+                                                 person_id, at)
+           SELECT $1, l.goal_id, l.target, l.relation, l.reasons, found.document_id, found.id, $6, $7
+           FROM l
+           LEFT JOIN LATERAL (SELECT g.document_id, g.id FROM goal g JOIN document d ON d.id = g.document_id WHERE g.id = l.target_id
                               ORDER BY array_position(ARRAY['adopted', 'in_preparation', 'superseded'], d.status), d.version DESC, d.id
                               LIMIT 1) found ON true
            ON CONFLICT (document_id, goal_id, target, relation) DO UPDATE SET reasons = EXCLUDED.reasons,
-               target_document_id = COALESCE(agreement_goal_link.target_document_id, EXCLUDED.target_document_id),
-               target_goal_id = COALESCE(agreement_goal_link.target_goal_id, EXCLUDED.target_goal_id)"#,
+               target_document_id = COALESCE(t.target_document_id, EXCLUDED.target_document_id),
+               target_goal_id = COALESCE(t.target_goal_id, EXCLUDED.target_goal_id)
+           WHERE t.reasons IS DISTINCT FROM EXCLUDED.reasons
+              OR (t.target_document_id IS NULL AND EXCLUDED.target_document_id IS NOT NULL)"#,
         document.0,
-        rows,
+        goals.iter().map(goal_row).collect::<Value>(),
+        goals.iter().flat_map(action_rows).collect::<Value>(),
+        goals.iter().flat_map(indicator_rows).collect::<Value>(),
+        goals.iter().flat_map(link_rows).collect::<Value>(),
         by.map(|by| by.0),
         at
     )
@@ -200,3 +197,6 @@ fn chain_goal_row(document_kind: &str, goal: &GoalText) -> Value {
     };
     json!({ "goal_id": goal.id, "title": goal.title, "body": goal.body, "kind": kind, "rank": goal.rank })
 }
+
+#[cfg(test)]
+mod tests;
