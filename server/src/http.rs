@@ -7,7 +7,7 @@ use axum::{Router, extract::FromRef, routing::get};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth::Sessions, clock::Clock, store::Store};
+use crate::{auth::Sessions, clock::Clock, rooms::Rooms, store::Store};
 
 mod agreements;
 pub mod auth;
@@ -30,7 +30,7 @@ pub mod web;
 pub use me::Site;
 
 /// The parts that handlers are made from; each asks for the ones it needs.
-#[derive(Clone, Debug, FromRef)]
+#[derive(Clone, FromRef)]
 pub struct Parts {
     /// What survives.
     pub store: Store,
@@ -38,6 +38,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// What time it is.
     pub clock: Clock,
+    /// The live documents.
+    pub rooms: Rooms,
     /// What the operator has set.
     pub site: Site,
 }

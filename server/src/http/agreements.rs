@@ -26,6 +26,7 @@ use crate::{
         agreement::{Covered, Facts, gates},
         ids::{AgreementId, PersonId},
     },
+    rooms::Rooms,
     store::{
         self, Store,
         agreements::{AgreementHead, AgreementRow, LifeRow, SignatureRow, TemplateRow, Which},
@@ -77,7 +78,12 @@ pub(super) async fn list(
 /// An agreement's page apart from its live text.
 #[utoipa::path(get, operation_id = "agreement", path = "/api/agreements/{id}", params(("id" = Uuid, Path)), responses(
     (status = OK, body = AgreementView), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
-pub(super) async fn one(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<AgreementView>, Problem> {
+pub(super) async fn one(
+    signed_in: SignedIn,
+    State(store): State<Store>,
+    State(rooms): State<Rooms>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<AgreementView>, Problem> {
     let agreement = AgreementId(id);
     let heads = store.agreement_heads(&Which { agreement: Some(agreement), ..Which::default() }).await?;
     let visible = visible(heads, &signed_in);
@@ -98,7 +104,7 @@ pub(super) async fn one(signed_in: SignedIn, State(store): State<Store>, Path(id
     let people = People::load(&store, named).await?;
     let gates = match (&template, head.document) {
         (Some(template), Some(document)) => {
-            let words = texts::filled(&store, document).await?;
+            let words = texts::filled(&rooms, document).await?;
             let facts = Facts {
                 status: head.status,
                 sections: template.sections.iter().map(|section| texts::section_fact(section, &words)).collect(),

@@ -8,11 +8,11 @@ use super::{
     agreements,
     people::People,
     problem::{Path, Problem},
-    texts,
 };
 use crate::{
     auth::SignedIn,
     domain::{access::abilities, ids::DocumentId},
+    rooms::Rooms,
     store::{Store, documents::DocumentRow},
 };
 
@@ -40,14 +40,21 @@ pub(super) async fn head(signed_in: SignedIn, State(store): State<Store>, Path(i
     }))
 }
 
-/// The canonical JSON of the content as it is committed now: the bytes that are hashed, shown and signed.
+/// The canonical JSON of the content as it is committed now: the bytes that are hashed, shown and signed. The `ETag` is the place in
+/// the log at which they stand.
 #[utoipa::path(get, operation_id = "document_content", path = "/api/documents/{id}/content", params(("id" = Uuid, Path)), responses(
     (status = OK, content_type = "application/json", body = serde_json::Value), (status = UNAUTHORIZED, body = ProblemBody),
     (status = NOT_FOUND, body = ProblemBody)))]
-pub(super) async fn content(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn content(
+    signed_in: SignedIn,
+    State(store): State<Store>,
+    State(rooms): State<Rooms>,
+    Path(id): Path<Uuid>,
+) -> Result<impl IntoResponse, Problem> {
     let (document, _) = readable(&store, id, &signed_in).await?;
-    let bytes = texts::canonical(&store, document.access.document).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], bytes))
+    let committed = rooms.content(document.access.document).await.map_err(|_| Problem::unavailable())?;
+    let headers = [(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, format!("\"{}\"", committed.seq))];
+    Ok((headers, committed.content))
 }
 
 /// The dialogue meetings about the agreement that this document is a version of, by number.

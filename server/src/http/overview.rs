@@ -28,6 +28,7 @@ use crate::{
         ids::{AgreementId, DocumentId, PersonId},
         principal::Role,
     },
+    rooms::Rooms,
     store::{
         Store,
         agreements::{AgreementHead, LifeRow, SectionRow, SignatureRow, Which},
@@ -43,7 +44,11 @@ const WORDS_CHARS_MAX: usize = 200;
 
 /// The first page.
 #[utoipa::path(get, operation_id = "overview", path = "/api/overview", responses((status = OK, body = Overview), (status = UNAUTHORIZED, body = ProblemBody)))]
-pub(super) async fn overview(signed_in: SignedIn, State(store): State<Store>) -> Result<Json<Overview>, Problem> {
+pub(super) async fn overview(
+    signed_in: SignedIn,
+    State(store): State<Store>,
+    State(rooms): State<Rooms>,
+) -> Result<Json<Overview>, Problem> {
     let now = signed_in.now;
     let today = danish_day(now);
     let me = signed_in.principal.person;
@@ -51,7 +56,7 @@ pub(super) async fn overview(signed_in: SignedIn, State(store): State<Store>) ->
     let visible = visible(store.agreement_heads(&Which::default()).await?, &signed_in);
     let summaries = summaries(&store, &visible).await?;
     let meetings = store.coming_meetings(me, now).await?;
-    let waiting = waiting(&store, &signed_in, &rules, &visible, &summaries).await?;
+    let waiting = waiting(&store, &rooms, &signed_in, &rules, &visible, &summaries).await?;
     let own: Vec<DocumentId> = own(&visible).filter_map(|(head, _)| head.document).collect();
     let news = store.adopted_between(today - Duration::days(NEWS_DAYS), today, &own).await?;
 
@@ -122,6 +127,7 @@ fn deadlines(rules: &Rules, agreements: &[&AgreementSummary], meetings: &[Meetin
 /// What waits for this person in the agreements that they may see, most urgent first.
 async fn waiting(
     store: &Store,
+    rooms: &Rooms,
     signed_in: &SignedIn,
     rules: &Rules,
     visible: &[(AgreementHead, Abilities)],
@@ -151,7 +157,7 @@ async fn waiting(
                 ..item(kind)
             });
         }
-        let facts = about.facts(store, head, document, summary, party).await?;
+        let facts = about.facts(rooms, head, document, summary, party).await?;
         for remark in remarks(&facts, rules.demands, due_days, danish_day(signed_in.now)) {
             if waits_for(remark.kind, party) {
                 // In a signed text there is no *before signing* any more: it has waited since then.
@@ -265,7 +271,7 @@ impl About {
 
     async fn facts(
         &self,
-        store: &Store,
+        rooms: &Rooms,
         head: &AgreementHead,
         document: DocumentId,
         summary: &AgreementSummary,
@@ -275,7 +281,7 @@ impl About {
         // Reading the text costs most; it is asked only where an empty section would wait for this person.
         let open = matches!(head.status, AgreementStatus::Drafting | AgreementStatus::InDialogue | AgreementStatus::Reopened);
         let filled: BTreeSet<String> = if open && waits_for(WaitingKind::SectionEmpty, party) {
-            texts::filled(store, document).await?
+            texts::filled(rooms, document).await?
         } else {
             sections.iter().map(|section| section.key.clone()).collect()
         };

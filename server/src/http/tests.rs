@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{problem::Problem, *};
 use crate::{
     auth::session::SignIn,
+    config::Limits,
     domain::ids::{AgreementId, PersonId, imported},
     import,
     store::agreements::Which,
@@ -126,7 +127,9 @@ impl Demo {
         import::run(import::Source::Demo, &store, now, import::Mode::Apply).await.unwrap();
         let sessions = Sessions::new(store.clone(), "http://127.0.0.1:8080");
         let site = Site { demo: true, was_url: None };
-        let parts = Parts { store: store.clone(), sessions: sessions.clone(), clock: Clock::frozen(now), site };
+        let clock = Clock::frozen(now);
+        let rooms = Rooms::start(store.clone(), sessions.clone(), clock, Limits::default());
+        let parts = Parts { store: store.clone(), sessions: sessions.clone(), clock, rooms, site };
         let app = api::<()>(parts).layer(axum::middleware::from_fn(problem::carry_request_id));
         Self { app, store, sessions, now }
     }

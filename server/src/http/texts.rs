@@ -1,25 +1,37 @@
-//! What a document's text says, as far as answers need it beyond the projections.
+//! What a document's text says, as far as answers need it beyond the projections: read from its room, from what is committed.
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::problem::Problem;
 use crate::{
-    content,
     domain::{agreement::SectionFact, ids::DocumentId},
-    store::{Store, agreements::SectionRow},
+    rooms::Rooms,
+    store::agreements::SectionRow,
 };
 
-/// The canonical JSON of the committed content.
-pub(super) async fn canonical(store: &Store, document: DocumentId) -> Result<Vec<u8>, Problem> {
-    read(store, document, content::render).await
+/// The keys of the sections in which somebody has written something.
+pub(super) async fn filled(rooms: &Rooms, document: DocumentId) -> Result<BTreeSet<String>, Problem> {
+    let committed = rooms.content(document).await.map_err(|_| Problem::unavailable())?;
+    let content: Value = serde_json::from_slice(&committed.content).map_err(|error| {
+        tracing::error!(document.id = %document, %error, "canonical content is not JSON");
+        Problem::internal()
+    })?;
+    let sections = content["sections"].as_object().into_iter().flatten();
+    Ok(sections.filter(|(_, nodes)| says_something(nodes)).map(|(key, _)| key.clone()).collect())
 }
 
-/// The keys of the sections in which somebody has written something.
-pub(super) async fn filled(store: &Store, document: DocumentId) -> Result<BTreeSet<String>, Problem> {
-    read(store, document, |doc| {
-        content::project(doc).sections.into_iter().filter(|section| !section.is_empty()).map(|section| section.key).collect()
-    })
-    .await
+/// Is there a word in these nodes?
+fn says_something(node: &Value) -> bool {
+    match node {
+        Value::Array(nodes) => nodes.iter().any(says_something),
+        Value::Object(node) => {
+            node.get("text").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
+                || node.get("content").is_some_and(says_something)
+        }
+        _ => false,
+    }
 }
 
 /// A section as decisions need it.
@@ -34,26 +46,27 @@ pub(super) fn section_fact(section: &SectionRow, filled: &BTreeSet<String>) -> S
     }
 }
 
-/// Replays what is committed. A log that does not replay is our mistake, never an empty document (invariant 3).
-async fn read<T: Send + 'static>(
-    store: &Store,
-    document: DocumentId,
-    ask: impl FnOnce(&yrs::Doc) -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let updates = store.committed_updates(document).await?;
-    let answer = tokio::task::spawn_blocking(move || {
-        let updates = updates.iter().map(Vec::as_slice);
-        content::replay(updates).as_ref().map(ask)
-    });
-    match answer.await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => {
-            tracing::error!(document.id = %document, "the log of a document does not replay");
-            Err(Problem::internal())
-        }
-        Err(error) => {
-            tracing::error!(document.id = %document, %error, "replaying the log of a document failed");
-            Err(Problem::internal())
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn blank_paragraphs_lists_and_tables_say_nothing() {
+        let paragraph =
+            |text: &str| json!({ "type": "paragraph", "attrs": {}, "content": [{ "type": "text", "text": text, "marks": [] }] });
+        let cell = |nodes: Value| json!([{ "type": "table", "content": [{ "type": "table_row", "content": [{ "type": "table_cell", "content": nodes }] }] }]);
+        for (nodes, says) in [
+            (json!([]), false),
+            (json!([{ "type": "paragraph", "attrs": {}, "content": [] }]), false),
+            (json!([paragraph(" \u{a0}\t")]), false),
+            (json!([{ "type": "paragraph", "attrs": {}, "content": [{ "type": "hard_break", "attrs": {}, "content": [] }] }]), false),
+            (cell(json!([paragraph(" ")])), false),
+            (json!([paragraph(""), paragraph("ord")]), true),
+            (cell(json!([paragraph("ord")])), true),
+        ] {
+            assert_eq!(says_something(&nodes), says, "{nodes}");
         }
     }
 }

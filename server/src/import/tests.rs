@@ -215,8 +215,8 @@ async fn facts(store: &Store, agreement: AgreementId, document: DocumentId, stat
 }
 
 async fn replayed(store: &Store, document: DocumentId) -> yrs::Doc {
-    let updates = store.committed_updates(document).await.unwrap();
-    content::replay(updates.iter().map(Vec::as_slice)).unwrap()
+    let log = store.log(document, crate::store::log::ReadFrom::Beginning).await.unwrap().unwrap();
+    content::replay(log.updates.iter().map(|update| &update.payload[..])).unwrap()
 }
 
 async fn not_adopted(store: &Store, document: DocumentId, goal: uuid::Uuid) -> Vec<uuid::Uuid> {

@@ -113,23 +113,6 @@ impl Store {
             .collect()
     }
 
-    /// What makes the committed text of a document: its newest snapshot and the updates after it, in order.
-    pub async fn committed_updates(&self, document: DocumentId) -> Result<Vec<Vec<u8>>> {
-        let rows = sqlx::query_scalar!(
-            r#"WITH newest AS (SELECT seq, state FROM document_snapshot WHERE document_id = $1 ORDER BY seq DESC LIMIT 1)
-               SELECT payload AS "payload!" FROM (
-                   SELECT seq, state AS payload FROM newest
-                   UNION ALL
-                   SELECT seq, payload FROM document_update
-                   WHERE document_id = $1 AND seq > COALESCE((SELECT seq FROM newest), 0)
-               ) log ORDER BY seq"#,
-            document.0
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok(rows)
-    }
-
     /// The named states of a document, newest first.
     pub async fn revisions(&self, document: DocumentId) -> Result<Vec<RevisionRow>> {
         let rows = sqlx::query!(
