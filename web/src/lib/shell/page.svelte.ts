@@ -34,6 +34,10 @@ export function goTo(id: string): void {
 	if (location.hash !== `#${id}`) replaceState(`#${id}`, kit.state);
 }
 
+function visible(region: HTMLElement, selector: string): HTMLElement | undefined {
+	return [...region.querySelectorAll<HTMLElement>(selector)].find((element) => element.checkVisibility());
+}
+
 /** F6: the next of the page's parts, back to where one was in it. */
 const lastIn = new WeakMap<Element, HTMLElement>();
 export function nextRegion(back: boolean): void {
@@ -49,8 +53,8 @@ export function nextRegion(back: boolean): void {
 	const target =
 		before?.isConnected && next.contains(before)
 			? before
-			: (next.querySelector<HTMLElement>('[contenteditable="true"]') ??
-				next.querySelector<HTMLElement>('a[href],button:not([disabled]),input,[tabindex="0"]') ??
+			: (visible(next, '[contenteditable="true"]') ??
+				visible(next, 'a[href],button:not([disabled]),input,[tabindex="0"]') ??
 				next);
 	if (target === next && !next.hasAttribute('tabindex')) next.setAttribute('tabindex', '-1');
 	target.focus();
