@@ -122,8 +122,8 @@ async fn the_tables_say_what_the_text_says_and_unchanged_rows_are_not_written(po
     let document =
         sqlx::query_scalar!("SELECT id FROM document WHERE slug = 'agr-2027-fjordskolen'").fetch_one(store.pool()).await.unwrap();
     let document = DocumentId(document);
-    let updates = store.committed_updates(document).await.unwrap();
-    let mut projection = content::project(&content::replay(updates.iter().map(Vec::as_slice)).unwrap());
+    let log = store.log(document, crate::store::log::ReadFrom::Beginning).await.unwrap().unwrap();
+    let mut projection = content::project(&content::replay(log.updates.iter().map(|update| &update.payload[..])).unwrap());
     let written = async || {
         let row = sqlx::query!(
             r#"SELECT (SELECT array_agg(xmin::text ORDER BY goal_id) FROM agreement_goal WHERE document_id = $1) AS "goals!",
@@ -155,8 +155,8 @@ async fn the_tables_say_what_the_text_says_and_unchanged_rows_are_not_written(po
 async fn goals_of_the_chain_keep_what_is_not_typed(pool: PgPool) {
     let (store, _) = demo(pool).await;
     let document = DocumentId(imported("bud-2027"));
-    let updates = store.committed_updates(document).await.unwrap();
-    let mut projection = content::project(&content::replay(updates.iter().map(Vec::as_slice)).unwrap());
+    let log = store.log(document, crate::store::log::ReadFrom::Beginning).await.unwrap().unwrap();
+    let mut projection = content::project(&content::replay(log.updates.iter().map(|update| &update.payload[..])).unwrap());
     projection.goals[0].title = "Sprogpædagoger".into();
     projection.goals.remove(2);
     project(&store, document, &projection, None, 1).await;
