@@ -5,6 +5,7 @@ mod database;
 mod process;
 mod server;
 
+pub use browser::Socket;
 pub use process::ServerProcess;
 pub use server::TestServer;
 

@@ -7,3 +7,4 @@ mod harness;
 mod oidc_judge;
 mod process;
 mod server;
+mod signing_out;

@@ -52,6 +52,23 @@ impl Browser {
         self.send(Method::GET, &url, None, None).await
     }
 
+    /// Goes where an answer leads, on whatever site, and on from there until a page comes.
+    pub async fn follow(&mut self, answer: &Answer) -> Answer {
+        let mut answer = self.send(Method::GET, answer.header("location"), None, None).await;
+        while answer.status == 303 {
+            let onward = answer.header("location").to_owned();
+            answer = self.send(Method::GET, &onward, None, None).await;
+        }
+        answer
+    }
+
+    /// Another browser that the identity provider takes for this one, and that is not signed in here yet.
+    pub fn known_to_the_provider(&self) -> Self {
+        let mut cookies = self.cookies.clone();
+        cookies.remove("samspil");
+        Self { http: self.http.clone(), public_url: self.public_url.clone(), cookies }
+    }
+
     /// A request that changes something, from a page of ours.
     pub async fn send_json(&mut self, method: Method, path: &str, body: &Value) -> Answer {
         let (url, origin) = (format!("{}{path}", self.public_url), self.public_url.clone());
