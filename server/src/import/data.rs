@@ -49,7 +49,8 @@ records! {
         #[serde(default)]
         fictional: bool,
         municipality: Municipality,
-        clock: DataClock,
+        /// Only the demo's data says what time it is.
+        clock: Option<DataClock>,
         term: Term,
         previous_term: Term,
         leadership_values: Vec<Named>,

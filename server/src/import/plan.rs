@@ -11,8 +11,10 @@ pub enum Change {
     Changed,
     /// It is here as the data has it.
     Unchanged,
-    /// The data has changed, but what exists belongs to the people here.
+    /// It was made by an earlier import, and belongs to the people here since then.
     LeftAlone,
+    /// The same, and the data has changed since then: whoever keeps the data may want to know that it is not followed.
+    Differs,
     /// It was imported once and is not in the data any more; nothing is removed.
     Vanished,
 }
@@ -49,7 +51,8 @@ impl fmt::Display for Report {
                     Change::New => ("new", false),
                     Change::Changed => ("changed", true),
                     Change::Unchanged => ("exists, unchanged", false),
-                    Change::LeftAlone => ("exists, left alone", true),
+                    Change::LeftAlone => ("exists, left alone", false),
+                    Change::Differs => ("exists, left alone although the data has changed", true),
                     Change::Vanished => ("no longer in the data, kept", true),
                 };
                 let names = if listed { format!(": {}", ids.join(", ")) } else { String::new() };

@@ -230,7 +230,7 @@ pub(super) fn municipality(file: &MunicipalityFile, plan: &TimePlanFile, data: &
     settings.draft_deadline = settings.draft_deadline.or_else(|| draft_deadline(data));
     json!([{
         "id": imported(&one.id), "slug": one.id, "name": one.name, "cvr": one.cvr, "email_domain": one.email_domain, "locale": one.locale,
-        "time_zone": one.time_zone, "settings": settings, "demo_now": file.clock.demo_now, "clock_note": file.clock.note,
+        "time_zone": one.time_zone, "settings": settings, "demo_now": file.clock.as_ref().map(|clock| clock.demo_now), "clock_note": file.clock.as_ref().map(|clock| &clock.note),
         "time_plan_frame": {
             "cell_codes": plan.cell_codes, "cell_order": plan.cell_order, "columns": plan.columns,
             "validity_carry_over": plan.validity_carry_over,

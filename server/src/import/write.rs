@@ -66,8 +66,13 @@ impl Import {
 
     /// Does a record that is made once, and then belongs to the people here, have to be made?
     fn makes(&mut self, sort: &'static str, slug: &str, record: &impl Serialize) -> bool {
-        let known = self.known.contains_key(&(sort.to_owned(), slug.to_owned()));
-        self.note(sort, slug, hash(record), if known { Change::LeftAlone } else { Change::New })
+        let hash = hash(record);
+        let change = match self.known.get(&(sort.to_owned(), slug.to_owned())) {
+            None => Change::New,
+            Some(known) if known[..] == hash[..] => Change::LeftAlone,
+            Some(_) => Change::Differs,
+        };
+        self.note(sort, slug, hash, change)
     }
 
     fn note(&mut self, sort: &'static str, slug: &str, hash: [u8; 32], change: Change) -> bool {
