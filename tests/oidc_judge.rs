@@ -81,7 +81,6 @@ async fn serve(judge: &Judge, database: &PgConnectOptions, data_dir: &std::path:
         provider: Provider::Oidc(provider),
         mail: Mail::None,
         was_url: None,
-        trusted_proxies: Vec::new(),
         limits: Limits::default(),
     };
     App::start(config, Clock::machine()).await.unwrap()

@@ -78,9 +78,6 @@ pub struct Settings {
     /// The municipality's accessibility statement at was.digst.dk; `/was` leads there.
     #[arg(long, env = "SAMSPIL_WAS_URL", value_name = "URL")]
     pub was_url: Option<String>,
-    /// Addresses of reverse proxies whose `X-Forwarded-For` is believed, separated by commas.
-    #[arg(long, env = "SAMSPIL_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS")]
-    pub trusted_proxies: Vec<String>,
     /// What to log: a level, or `tracing` directives.
     #[arg(long, env = "SAMSPIL_LOG", default_value = "info", value_name = "LEVEL")]
     pub log: String,
@@ -118,8 +115,6 @@ pub struct Config {
     pub mail: Mail,
     /// The accessibility statement.
     pub was_url: Option<String>,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
     /// What may come from outside.
     pub limits: Limits,
 }
@@ -225,7 +220,7 @@ impl Settings {
             "smtps://samspil:secret@mail.example.dk",
         );
         let common = self.common(&mut check);
-        let (Some((listen, public_url, trusted_proxies)), Some(database_url), Some(oidc)) = (common, database_url, oidc) else {
+        let (Some((listen, public_url)), Some(database_url), Some(oidc)) = (common, database_url, oidc) else {
             return Err(Error(check.wrong));
         };
         if public_url.is_none() {
@@ -239,7 +234,6 @@ impl Settings {
             provider: Provider::Oidc(oidc),
             mail: smtp.map_or(Mail::None, Mail::Smtp),
             was_url: self.was_url.clone(),
-            trusted_proxies,
             limits: self.limits.clone(),
         })
     }
@@ -251,7 +245,7 @@ impl Settings {
             check.add("SAMSPIL_OIDC_ISSUER", "is set, but the demo has its own provider and its own clock; unset it", "");
         }
         let demo_idp = check.address("SAMSPIL_DEMO_IDP_LISTEN", &self.demo_idp_listen, "127.0.0.1:8081");
-        let (Some((listen, public_url, trusted_proxies)), Some(demo_idp)) = (self.common(&mut check), demo_idp) else {
+        let (Some((listen, public_url)), Some(demo_idp)) = (self.common(&mut check), demo_idp) else {
             return Err(Error(check.wrong));
         };
         for (setting, address, example) in
@@ -273,7 +267,6 @@ impl Settings {
             provider: Provider::Demo { listen: demo_idp },
             mail: Mail::Files(self.data_dir.join("mail")),
             was_url: self.was_url.clone(),
-            trusted_proxies,
             limits: self.limits.clone(),
         })
     }
@@ -295,7 +288,7 @@ impl Settings {
         check.finish(url.unwrap_or_default())
     }
 
-    fn common(&self, check: &mut Check) -> Option<(SocketAddr, Option<String>, Vec<IpAddr>)> {
+    fn common(&self, check: &mut Check) -> Option<(SocketAddr, Option<String>)> {
         let listen = check.address("SAMSPIL_LISTEN", &self.listen, "127.0.0.1:8080");
         let public_url = self.public_url.as_deref().map(|url| check.origin("SAMSPIL_PUBLIC_URL", url, PUBLIC_EXAMPLE));
         if let Some(url) = self.was_url.as_deref().filter(|url| !url.starts_with("https://")) {
@@ -305,9 +298,7 @@ impl Settings {
             let what = format!("{} does not exist and cannot be made", self.data_dir.display());
             check.add("SAMSPIL_DATA_DIR", what, "/var/lib/samspil");
         }
-        let proxies = self.trusted_proxies.iter().filter(|text| !text.is_empty());
-        let proxies: Vec<_> = proxies.filter_map(|text| check.proxy(text.trim())).collect();
-        Some((listen?, public_url.flatten(), proxies))
+        Some((listen?, public_url.flatten()))
     }
 
     fn oidc(&self, check: &mut Check) -> Option<Oidc> {
@@ -382,14 +373,6 @@ impl Check {
         let address = text.parse().ok();
         if address.is_none() {
             self.add(setting, format!("{text:?} is not an address and a port"), example);
-        }
-        address
-    }
-
-    fn proxy(&mut self, text: &str) -> Option<IpAddr> {
-        let address = text.parse().ok();
-        if address.is_none() {
-            self.add("SAMSPIL_TRUSTED_PROXIES", format!("{text:?} is not an address"), "127.0.0.1,10.0.0.5");
         }
         address
     }

@@ -76,7 +76,6 @@ fn config(database: &Database, data_dir: &DataDir, limits: Limits) -> Config {
         provider: Provider::Demo { listen: any_port },
         mail: Mail::Files(data_dir.path().join("mail")),
         was_url: None,
-        trusted_proxies: Vec::new(),
         limits,
     }
 }

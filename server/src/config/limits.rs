@@ -52,8 +52,6 @@ limits! {
     type_depth_max: usize = 64, "SAMSPIL_LIMIT_TYPE_DEPTH_MAX";
     /// L4: bytes of one attribute or plain value.
     attribute_bytes_max: usize = 8 << 10, "SAMSPIL_LIMIT_ATTRIBUTE_BYTES_MAX";
-    /// L5: encoded bytes of a document from which its writers are warned.
-    document_bytes_warn: usize = 2 << 20, "SAMSPIL_LIMIT_DOCUMENT_BYTES_WARN";
     /// L5: encoded bytes of a document; a larger one is read-only.
     document_bytes_max: usize = 4 << 20, "SAMSPIL_LIMIT_DOCUMENT_BYTES_MAX";
     /// L6: Yjs client ids that have written in a document.
@@ -66,10 +64,6 @@ limits! {
     peer_updates_burst: u32 = 200, "SAMSPIL_LIMIT_PEER_UPDATES_BURST";
     /// L8: bytes a second from one peer, sustained.
     peer_bytes_per_s: u32 = 256 << 10, "SAMSPIL_LIMIT_PEER_BYTES_PER_S";
-    /// L8: seconds without progress on a socket before it is closed with 4000.
-    peer_stalled_s: u64 = 30, "SAMSPIL_LIMIT_PEER_STALLED_S";
-    /// Milliseconds of the processor that one peer's updates may take in ten seconds.
-    peer_cpu_ms_per_10s: u64 = 250, "SAMSPIL_LIMIT_PEER_CPU_MS_PER_10S";
     /// L9: bytes of one presence state.
     presence_bytes_max: usize = 1 << 10, "SAMSPIL_LIMIT_PRESENCE_BYTES_MAX";
     /// L9: presence states a second from one peer.
