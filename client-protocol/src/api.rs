@@ -1,4 +1,4 @@
-//! JSON bodies of the HTTP interface. Field names are snake_case, ids are UUIDs, days are `YYYY-MM-DD`, moments are
+//! JSON bodies of the HTTP interface. Field names are `snake_case`, ids are UUIDs, days are `YYYY-MM-DD`, moments are
 //! RFC 3339 with an offset. TypeScript types are generated from here.
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -26,6 +26,7 @@ pub struct Problem {
 }
 
 /// What one may do with a document at one moment. Made by one function on the server; the client never guesses.
+#[expect(clippy::struct_excessive_bools, reason = "each ability is asked for by its name; together they are no state")]
 #[derive(Copy, Default, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct Abilities {

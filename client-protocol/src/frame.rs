@@ -104,6 +104,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends lib0's variable-length unsigned integer.
+#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time is what the encoding is")]
 pub fn put_varuint(out: &mut impl BufMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8((value as u8 & 0x7f) | 0x80);

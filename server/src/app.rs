@@ -55,6 +55,9 @@ pub enum StartError {
     /// The database cannot be used, or its schema is not this build's.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// The public address is not one that a browser would write.
+    #[error("SAMSPIL_PUBLIC_URL is not an origin in plain letters; for example SAMSPIL_PUBLIC_URL=https://samspil.example.dk")]
+    PublicUrl,
     /// The demo identity provider does not start.
     #[error(transparent)]
     DemoProvider(#[from] demo_idp::Error),
@@ -123,7 +126,7 @@ impl App {
         let sign_ins = SignIns::new(store.clone(), sessions.clone(), provider, roles, person_claim);
         let rooms = Rooms::start(store.clone(), sessions.clone(), clock, config.limits.clone());
         let stopping = Stopping::default();
-        let origin = HeaderValue::try_from(&public_url).expect("a checked origin is plain ASCII");
+        let origin = HeaderValue::try_from(&public_url).map_err(|_| StartError::PublicUrl)?;
         let gateway = Gateway::new(store.clone(), sessions.clone(), rooms.clone(), clock, config.limits.clone(), origin);
         let parts = Parts {
             store: store.clone(),

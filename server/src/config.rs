@@ -381,7 +381,7 @@ impl Check {
     fn origin(&mut self, setting: &'static str, text: &str, example: &'static str) -> Option<String> {
         let origin = text.trim_end_matches('/').to_lowercase();
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        if !host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' '])) {
+        if !host.is_some_and(|host| !host.is_empty() && host.is_ascii() && !host.contains(['/', '?', '#', '@', ' '])) {
             self.add(setting, format!("{text:?} is not http(s)://, a host and perhaps a port, without a path"), example);
             return None;
         }

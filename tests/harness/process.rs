@@ -12,7 +12,7 @@ use super::browser::Browser;
 use super::database::DataDir;
 
 /// A first start makes a database and imports a municipality; on a busy machine that takes its time.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// `samspil demo`, on a data directory of this test's own.
 pub struct ServerProcess {

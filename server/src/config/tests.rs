@@ -90,6 +90,7 @@ fn an_origin_is_https_unless_it_is_this_machine() {
         ("https://samspil.example.dk/sti", false),
         ("https://user@samspil.example.dk", false),
         ("ftp://samspil.example.dk", false),
+        ("https://smørrebrød.example", false),
     ] {
         let mut check = Check::default();
         assert_eq!(check.origin("SAMSPIL_PUBLIC_URL", url, PUBLIC_EXAMPLE).is_some(), accepted, "{url}");
