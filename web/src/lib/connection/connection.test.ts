@@ -73,13 +73,13 @@ test('waits a little longer each time, up to a longest', () => {
 		while (sockets.length === count) vi.advanceTimersByTime(50);
 		waits.push(Date.now() - from);
 	}
-	expect(waits).toEqual([300, 600, 1200, 2400, 4800, 9600, 15_000, 15_000, 15_000]);
+	expect(waits).toEqual([300, 600, 1200, 2400, 4800, 9600, 10_000, 10_000, 10_000]);
 });
 
 test('a line that stood a while begins with the shortest wait', () => {
 	for (let i = 0; i < 4; i += 1) {
 		last().closes(1006);
-		vi.advanceTimersByTime(15_000);
+		vi.advanceTimersByTime(DELAYS.backoffLongestMs);
 	}
 	last().opens();
 	for (let i = 0; i < 20; i += 1) {

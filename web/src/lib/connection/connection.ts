@@ -28,7 +28,7 @@ export const DELAYS = {
 	connectMs: 10_000,
 	/** First wait after a lost line; doubles up to the longest; each is shortened by up to half, so that not everyone comes at once. */
 	backoffFirstMs: 300,
-	backoffLongestMs: 15_000,
+	backoffLongestMs: 10_000,
 	/** A line that stood this long starts over with the first wait. */
 	steadyMs: 10_000,
 	/** How often an open line is looked at. */

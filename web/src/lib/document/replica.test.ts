@@ -413,6 +413,23 @@ test.each([1, 2, 3, 4, 5, 6])('storm %i: lines break, commits are held, gaps are
 	expect(people.map((person) => person.kept.length)).toEqual([0, 0]);
 });
 
+test('a database that is another one, with no lower number to tell by, replaces what is here', async () => {
+	const [hanne, rasmus] = [await ready(HANNE), await ready(RASMUS)];
+	type(rasmus, 'gammelt');
+	await until(() => expect(text(hanne)).toBe('gammelt'));
+	await rasmus.close();
+	room.doc = new Y.Doc();
+	Y.applyUpdate(room.doc, Y.encodeStateAsUpdate(new FakeRoom().doc));
+	room.seq = 99;
+	room.closeAll(4000);
+	await until(() => expect(hanne.generation).toBe(1));
+	await until(() => expect(hanne.ready).toBe(true));
+	expect(text(hanne)).toBe('');
+	type(hanne, 'nyt');
+	await settled(hanne);
+	expect(room.textOf('kerneopgave')).toBe('<paragraph>nyt</paragraph>');
+});
+
 test('a schema that is not known opens read-only', async () => {
 	room.schema = 2;
 	const hanne = await ready(HANNE);

@@ -415,7 +415,12 @@ export class Replica {
 
 	/** All that is mine and not settled. Of what is others' the server lacks nothing, so without words of mine the answer is empty. */
 	private answer(stateVector: Uint8Array): void {
-		this.leaveLimbo(Y.decodeStateVector(stateVector));
+		const clocks = Y.decodeStateVector(stateVector);
+		if (!this.limbo && this.holdsWhatIsGone(clocks)) {
+			this.rebuild('keep', new Set(this.ownClients));
+			return;
+		}
+		this.leaveLimbo(clocks);
 		const update = this.unsent.size === 0 ? NOTHING : stateAfter(this.doc, stateVector);
 		if (this.isTooLarge(update)) {
 			this.rebuild('keep');
@@ -425,6 +430,15 @@ export class Replica {
 		this.unsent.sentAll();
 		this.answered = true;
 		this.lineUpWhenSynced();
+	}
+
+	/** Blocks of others that the server does not have (any more): a restored or another database. They are not mine to send. */
+	private holdsWhatIsGone(clocks: Map<number, number>): boolean {
+		const isUnsent = this.unsent.isMine();
+		return [...Y.decodeStateVector(Y.encodeStateVector(this.doc))].some(([client, clock]) => {
+			const known = clocks.get(client) ?? 0;
+			return clock > known && !this.ownClients.has(client) && !isUnsent(client, known);
+		});
 	}
 
 	private onSynced(): void {

@@ -28,7 +28,6 @@ export interface EditorOptions {
 	/** After every change of the state. */
 	readonly changed: (view: EditorView) => void;
 	readonly focused: (view: EditorView) => void;
-	readonly blurred: (view: EditorView) => void;
 }
 
 const pasteParser = PasteParser.for(sectionSchema);
@@ -63,8 +62,7 @@ export function createEditor(options: EditorOptions): EditorView {
 			clipboardTextParser: (text) => plainText(text),
 			handleScrollToSelection: (view) => isRemote(view),
 			handleDOMEvents: {
-				focus: (view) => void options.focused(view),
-				blur: (view) => void options.blurred(view)
+				focus: (view) => void options.focused(view)
 			},
 			// Called while the view is still being made, when y-prosemirror fills it: so `this`.
 			dispatchTransaction(this: EditorView, tr) {

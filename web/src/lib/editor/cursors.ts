@@ -42,12 +42,16 @@ export function cursors(awareness: Awareness): Plugin<CursorState> {
 			apply: (tr, before, _, state) => {
 				if (tr.getMeta(cursorsKey) || fromYjs(tr)) return build(state);
 				if (!tr.docChanged) return before;
-				return { remotes: before.remotes, decorations: before.decorations.map(tr.mapping, tr.doc) };
+				return { remotes: before.remotes.map((remote) => moved(remote, tr)), decorations: before.decorations.map(tr.mapping, tr.doc) };
 			}
 		},
 		props: { decorations: (state) => cursorsKey.getState(state)?.decorations },
 		view: (view) => new CursorView(view, awareness, flags)
 	});
+}
+
+function moved(remote: Remote, { mapping }: Transaction): Remote {
+	return { ...remote, anchor: mapping.map(remote.anchor), head: mapping.map(remote.head) };
 }
 
 function fromYjs(tr: Transaction): boolean {
@@ -93,8 +97,14 @@ class CursorView {
 	private rebuildSoon(afterMs: number): void {
 		clearTimeout(this.rebuildTimer);
 		this.rebuildTimer = setTimeout(() => {
-			if (!this.view.isDestroyed) this.view.dispatch(this.view.state.tr.setMeta(cursorsKey, true).setMeta('addToHistory', false));
+			if (this.view.isDestroyed || this.isUpToDate()) return;
+			this.view.dispatch(this.view.state.tr.setMeta(cursorsKey, true).setMeta('addToHistory', false));
 		}, afterMs);
+	}
+
+	/** A page has dozens of editors, and a caret stands in one of them. */
+	private isUpToDate(): boolean {
+		return JSON.stringify(cursorsKey.getState(this.view.state)?.remotes) === JSON.stringify(readRemotes(this.view.state, this.awareness));
 	}
 
 	private readonly say = (): void => {

@@ -4,13 +4,15 @@ import { TextSelection, type Command } from 'prosemirror-state';
 import type { EditorView } from 'prosemirror-view';
 import { initProseMirrorDoc } from 'y-prosemirror';
 import { Awareness } from 'y-protocols/awareness';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import * as Y from 'yjs';
 import { list, paragraph } from '$lib/document/content';
 import { pageUndo } from '$lib/document/undo';
 import { insertTable, setBlock, setLink, shiftTab, tab, tableCommands, toggleEm, toggleList, toggleStrong } from './commands';
 import { createEditor } from './create';
 import { sectionSchema, type FragmentKind } from './schema';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 interface Writer {
 	view: EditorView;
@@ -55,8 +57,7 @@ function writer(seed: Uint8Array, kind: FragmentKind = 'section'): Writer {
 		editable: () => true,
 		attributes: () => ({}),
 		changed: () => {},
-		focused: () => {},
-		blurred: () => {}
+		focused: () => {}
 	});
 	const made = { view, doc, undo, own, fragment };
 	writers.push(made);
@@ -118,7 +119,7 @@ function act(who: Writer, next: () => number): void {
 	else who.undo.redo();
 }
 
-test.each(Array.from({ length: 25 }, (_, i) => i + 1))('three people do everything at once, and see the same valid text: seed %i', (seed) => {
+test.each(Array.from({ length: 10 }, (_, i) => i + 1))('three people do everything at once, and see the same valid text: seed %i', (seed) => {
 	const next = random(seed);
 	const start = seeded(paragraph('Vi giver børn lyst'), paragraph('til at lære 🎈.'));
 	for (let i = 0; i < 3; i += 1) writer(start);
