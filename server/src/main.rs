@@ -10,6 +10,7 @@ use samspil_server::clock::Clock;
 use samspil_server::config::{Config, Settings};
 use samspil_server::demo::{self, Demo};
 use samspil_server::domain::ids::DocumentId;
+use samspil_server::domain::principal::Role;
 use samspil_server::import::{self, Mode, Source};
 use samspil_server::rooms::{Verdict, verify};
 use samspil_server::store::{Store, setup};
@@ -72,6 +73,9 @@ enum Command {
     Invite {
         /// The person's id, or the id in the data they were imported from.
         person: String,
+        /// A role to put the person into, for the whole municipality, e.g. `admin`; it counts once their token carries it, too.
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
         #[command(flatten)]
         settings: Box<Settings>,
     },
@@ -104,7 +108,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::CheckConfig { settings } => check_config(&settings),
         Command::Import { dir, dry_run, settings } => import(dir, if dry_run { Mode::DryRun } else { Mode::Apply }, &settings).await,
         Command::Verify { document, all: _, settings } => verify_documents(document.map(DocumentId), &settings).await,
-        Command::Invite { person, settings } => invite(&person, &settings).await,
+        Command::Invite { person, role, settings } => invite(&person, role.as_deref(), &settings).await,
     }
 }
 
@@ -171,11 +175,16 @@ async fn verify_documents(document: Option<DocumentId>, settings: &Settings) -> 
     Ok(())
 }
 
-async fn invite(person: &str, settings: &Settings) -> anyhow::Result<()> {
+async fn invite(person: &str, role: Option<&str>, settings: &Settings) -> anyhow::Result<()> {
+    let role = role.map(|id| Role::from_id(id).with_context(|| format!("there is no role {id:?}"))).transpose()?;
     let public_url = settings.check()?.public_url.context("SAMSPIL_PUBLIC_URL is not set")?;
     let store = store(settings).await?;
     let id = store.person_by_key(person).await?.with_context(|| format!("there is no person {person:?}"))?;
-    println!("{}", auth::sign_in::invite(&store, id, &public_url, Clock::machine().now()).await?);
+    let now = Clock::machine().now();
+    if let Some(role) = role {
+        anyhow::ensure!(auth::sign_in::appoint(&store, id, role, now).await?, "there is no municipality yet; import one first");
+    }
+    println!("{}", auth::sign_in::invite(&store, id, &public_url, now).await?);
     Ok(())
 }
 
