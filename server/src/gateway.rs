@@ -176,6 +176,7 @@ impl Gateway {
             heard: Instant::now(),
         };
         let mut seen = Instant::now();
+        let stalled = Duration::from_secs(self.limits.peer_stalled_s);
         let ended = loop {
             let next = tokio::select! {
                 next = reader.next() => next,
@@ -183,8 +184,13 @@ impl Gateway {
             };
             match next {
                 Ok(frame) => {
-                    if room.frame(peer, frame).await.is_err() {
-                        break "the room ended";
+                    match tokio::time::timeout(stalled, room.frame(peer, frame)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => break "the room ended",
+                        Err(_) => {
+                            outbox.close(CloseCode::ComeBack, "nothing can be taken in at the moment");
+                            break "no progress for too long";
+                        }
                     }
                     if seen.elapsed() >= SEEN_EVERY {
                         seen = Instant::now();

@@ -37,7 +37,16 @@ impl Journal {
     pub fn start(store: Store, limits: &Limits) -> Self {
         let (jobs, inbox) = mpsc::channel(WAITING_MAX);
         let (updates_max, bytes_max) = (limits.journal_batch_updates_max, limits.journal_batch_bytes_max);
-        tokio::spawn(write(store, inbox, updates_max, bytes_max));
+        let writer = tokio::spawn(write(store, inbox, updates_max, bytes_max));
+        tokio::spawn(async move {
+            if let Err(error) = writer.await
+                && error.is_panic()
+            {
+                // Without the journal nothing can be saved; a server that is started anew can. Nothing acknowledged is lost.
+                tracing::error!(error = &error as &dyn std::error::Error, "the journal panicked; the server ends");
+                std::process::abort();
+            }
+        });
         Self { jobs }
     }
 

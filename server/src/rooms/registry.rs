@@ -9,11 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use samspil_client_protocol::{close::CloseCode, message::Event};
 use tokio::{
     runtime::Handle,
     sync::{broadcast, mpsc, oneshot},
-    time::{Instant, MissedTickBehavior},
+    time::MissedTickBehavior,
 };
 
 use super::{
@@ -170,17 +171,12 @@ impl Rooms {
     /// Closes every socket with *come back*, writes what was admitted, and ends every room; at the latest after `patience`.
     pub async fn shutdown(&self, patience: Duration) {
         let rooms: Vec<RoomHandle> = self.registry.rooms().values().cloned().collect();
-        for room in &rooms {
-            // `try_send` would lose the word to a full inbox; a closed one has ended already.
-            let _ = tokio::time::timeout(patience, room.inbox.send(Input::Stop)).await;
-        }
-        let until = Instant::now() + patience;
-        let all_gone = async {
-            for room in rooms {
-                room.inbox.closed().await;
-            }
-        };
-        if tokio::time::timeout_at(until, all_gone).await.is_err() {
+        let all_gone = join_all(rooms.iter().map(|room| async {
+            // A room whose inbox is closed has ended already.
+            let _ = room.inbox.send(Input::Stop).await;
+            room.inbox.closed().await;
+        }));
+        if tokio::time::timeout(patience, all_gone).await.is_err() {
             tracing::warn!("some rooms had not ended when the server stopped; nothing acknowledged is lost");
         }
     }

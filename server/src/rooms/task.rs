@@ -127,6 +127,15 @@ struct Live {
     compacting: Option<oneshot::Receiver<compaction::Outcome>>,
 }
 
+/// However the task ends, nobody is left on a socket that nobody reads from.
+impl Drop for Live {
+    fn drop(&mut self) {
+        for outbox in self.outboxes.values() {
+            outbox.close(CloseCode::ComeBack, "the room ended");
+        }
+    }
+}
+
 impl Task {
     pub(super) async fn run(mut self) {
         match self.open().await {
