@@ -1,5 +1,7 @@
 // One message at a time about something that can be undone. It stays 8 seconds, longer while it is used.
 
+import { say } from '$lib/live-region.svelte';
+
 export type Toast = { words: string; undo: (() => void) | null };
 
 const SHOWN_MS = 8_000;
@@ -14,6 +16,7 @@ class Toasts {
 
 	show(words: string, undo: (() => void) | null = null): void {
 		this.#current = { words, undo };
+		say(words);
 		this.resume();
 	}
 
