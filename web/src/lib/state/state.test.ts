@@ -41,8 +41,8 @@ describe('what the page says of my words', () => {
 	test('time alone changes it: the next moment is known', () => {
 		expect(nextTickMs(after(...OPEN), 0)).toBe(null);
 		expect(nextTickMs(after(...OPEN, wrote(1000)), 1000)).toBe(400);
-		expect(nextTickMs(after(...OPEN, wrote(1000), 1400), 1400)).toBe(550);
-		expect(nextTickMs(after(...OPEN, down(1000)), 1000)).toBe(950);
+		expect(nextTickMs(after(...OPEN, wrote(1000), 1400), 1400)).toBe(450);
+		expect(nextTickMs(after(...OPEN, down(1000)), 1000)).toBe(850);
 	});
 
 	test('an unchanged status is the same value', () => {

@@ -46,10 +46,10 @@ export type SaveAction =
 
 /** Below this a save is not worth a word. */
 export const SAVING_SHOWN_AFTER_MS = 400;
-/** G9: when we cannot save, we say so within a second. */
-export const NOT_SAVED_AFTER_MS = 950;
+/** G9: when we cannot save, we say so within a second, drawing it included. */
+export const NOT_SAVED_AFTER_MS = 850;
 /** A line that comes back within this is not mentioned. */
-export const RECONNECTING_SHOWN_AFTER_MS = 950;
+export const RECONNECTING_SHOWN_AFTER_MS = 850;
 
 export const initialSaveState: SaveState = {
 	ready: false,
