@@ -64,6 +64,8 @@ limits! {
     peer_updates_burst: u32 = 200, "SAMSPIL_LIMIT_PEER_UPDATES_BURST";
     /// L8: bytes a second from one peer, sustained.
     peer_bytes_per_s: u32 = 256 << 10, "SAMSPIL_LIMIT_PEER_BYTES_PER_S";
+    /// L8: seconds without progress on a socket before it is closed with 4000.
+    peer_stalled_s: u64 = 30, "SAMSPIL_LIMIT_PEER_STALLED_S";
     /// L9: bytes of one presence state.
     presence_bytes_max: usize = 1 << 10, "SAMSPIL_LIMIT_PRESENCE_BYTES_MAX";
     /// L9: presence states a second from one peer.
