@@ -8,3 +8,4 @@ mod oidc_judge;
 mod process;
 mod server;
 mod signing_out;
+mod strangers;

@@ -30,7 +30,7 @@ use crate::{
     store::{
         self, Store,
         agreements::{AgreementHead, AgreementRow, LifeRow, SignatureRow, TemplateRow, Which},
-        meetings::MeetingRow,
+        meetings::{MeetingAgreement, MeetingRow},
     },
 };
 
@@ -248,12 +248,14 @@ pub(super) fn people_of_meetings(rows: &[MeetingRow]) -> Vec<PersonId> {
 
 /// A meeting in an answer, naming only those of its agreements that the reader may see.
 pub(super) fn show_meeting(row: MeetingRow, visible: &[AgreementId], people: &People) -> Meeting {
+    let about: Vec<MeetingAgreement> = row.agreements.into_iter().filter(|agreement| visible.contains(&agreement.id)).collect();
+    let (agreement_title, unit_name) = about.first().map(|first| (first.title.clone(), first.unit_name.clone())).unwrap_or_default();
     Meeting {
         id: row.id,
         number: row.number,
-        agreement_ids: row.agreements.iter().filter(|agreement| visible.contains(agreement)).map(|agreement| agreement.0).collect(),
-        agreement_title: row.agreement_title,
-        unit_name: row.unit_name,
+        agreement_ids: about.iter().map(|agreement| agreement.id.0).collect(),
+        agreement_title,
+        unit_name,
         starts_at: row.starts_at,
         ends_at: row.ends_at,
         location: row.location,

@@ -67,7 +67,8 @@ pub(super) async fn overview(
     mine.sort_by_key(|summary| (Reverse(summary.period_from), places[&summary.unit.id]));
     others.sort_by_key(|summary| (places[&summary.unit.id], Reverse(summary.period_from)));
     let visible_ids: Vec<AgreementId> = visible.iter().map(|(head, _)| head.id).collect();
-    let meetings: Vec<MeetingRow> = meetings.into_iter().filter(|row| row.agreements.iter().any(|id| visible_ids.contains(id))).collect();
+    let meetings: Vec<MeetingRow> =
+        meetings.into_iter().filter(|row| row.agreements.iter().any(|about| visible_ids.contains(&about.id))).collect();
     let concerned: Vec<&AgreementSummary> =
         if mine.is_empty() { others.iter().filter(|summary| overseen.contains(&summary.id)).collect() } else { mine.iter().collect() };
     let deadlines = deadlines(&rules, &concerned, &meetings, today);
@@ -285,7 +286,7 @@ impl About {
         } else {
             sections.iter().map(|section| section.key.clone()).collect()
         };
-        let meetings = self.meetings.iter().filter(|meeting| meeting.agreements.contains(&head.id));
+        let meetings = self.meetings.iter().filter(|meeting| meeting.agreements.iter().any(|about| about.id == head.id));
         Ok(Facts {
             status: head.status,
             sections: sections.iter().map(|section| texts::section_fact(section, &filled)).collect(),

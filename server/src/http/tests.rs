@@ -1,4 +1,5 @@
-//! The description and the routes, and what strangers get.
+//! The description of the routes, and what they answer in the demo municipality. What strangers get is tried on the whole server:
+//! `tests/strangers.rs`.
 
 use axum::{
     body::Body,
@@ -72,44 +73,6 @@ fn every_operation_has_a_name_of_its_own() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), all);
-}
-
-/// Who gets an answer from a route.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum For {
-    /// Everybody who is signed in; what it tells depends on who they are.
-    SignedIn,
-    /// Those who may read the agreement or document in its path; for the others it does not exist.
-    Readers,
-}
-
-/// Every route: how it is asked, and for whom it is. `{id}` stands for Fjordskolen's agreement or its document.
-const ROUTES: [(&str, &str, For); 14] = [
-    ("GET", "/api/me", For::SignedIn),
-    ("GET", "/api/overview", For::SignedIn),
-    ("GET", "/api/agreements", For::SignedIn),
-    ("GET", "/api/goals", For::SignedIn),
-    ("GET", "/api/plan", For::SignedIn),
-    ("GET", "/api/agreements/{id}", For::Readers),
-    ("GET", "/api/documents/{id}", For::Readers),
-    ("GET", "/api/documents/{id}/content", For::Readers),
-    ("GET", "/api/documents/{id}/meetings", For::Readers),
-    ("GET", "/api/documents/{id}/threads", For::Readers),
-    ("GET", "/api/documents/{id}/versions", For::Readers),
-    ("GET", "/api/documents/{id}/signoffs", For::Readers),
-    ("GET", "/api/documents/{id}/proposals", For::Readers),
-    ("POST", "/api/documents/{id}/proposals", For::Readers),
-];
-
-#[test]
-fn every_route_is_on_the_strangers_list() {
-    let json = serde_json::to_value(description()).unwrap();
-    let paths = json["paths"].as_object().unwrap();
-    let described =
-        paths.iter().flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
-    for (method, path) in described {
-        assert!(ROUTES.iter().any(|(m, p, _)| *m == method && *p == path), "{method} {path} is on no list: who may not have it?");
-    }
 }
 
 /// The demo municipality in a database of its own, with the clock standing where its data stands.
@@ -195,53 +158,6 @@ impl Demo {
 fn without_request_id(mut problem: Value) -> Value {
     problem.as_object_mut().unwrap().remove("request_id").expect("every problem has one");
     problem
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn nobody_gets_401_everywhere(pool: PgPool) {
-    let demo = Demo::new(pool).await;
-    for (method, path, _) in ROUTES {
-        let path = demo.about_fjordskolen(path).await;
-        for cookie in [None, Some("samspil=made-up")] {
-            let (status, body) = demo.ask(method, &path, cookie).await;
-            assert_eq!((status, &body["type"]), (StatusCode::UNAUTHORIZED, &json!("/problems/signed-out")), "{method} {path}");
-        }
-    }
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn the_wrong_person_gets_the_same_as_for_what_does_not_exist(pool: PgPool) {
-    let demo = Demo::new(pool).await;
-    // A leader of another unit, a council member before signing, an administrator, a board member's unit's former neighbour.
-    for stranger in ["p-l-bibliotek", "p-fmd-boern", "p-admin", "p-arkiv", "p-chef-aeldre"] {
-        let cookie = demo.sign_in(stranger).await;
-        for (method, route, _) in ROUTES.iter().filter(|(.., who)| *who == For::Readers) {
-            let path = demo.about_fjordskolen(route).await;
-            let (status, invisible) = demo.ask(method, &path, Some(&cookie)).await;
-            assert_eq!(status, StatusCode::NOT_FOUND, "{stranger} {method} {path}");
-            for nothing in [Uuid::nil().to_string(), Uuid::max().to_string(), "fjordskolen".to_owned(), "%00".to_owned(), "%ff".to_owned()]
-            {
-                let path = route.replace("{id}", &nothing);
-                let (status, missing) = demo.ask(method, &path, Some(&cookie)).await;
-                assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}");
-                assert_eq!(without_request_id(invisible.clone()), without_request_id(missing), "{method} {path}");
-            }
-        }
-    }
-}
-
-#[sqlx::test(migrations = "../migrations")]
-async fn the_right_people_get_an_answer(pool: PgPool) {
-    let demo = Demo::new(pool).await;
-    // Both parties, one of the unit's people, the director above, the secretariat, the executive board, an invited board member.
-    for reader in ["p-l-fjordskolen", "p-chef-skole", "p-tr-fjord", "p-dir-bkl", "p-sekretariat", "p-kd", "p-sb-fjord"] {
-        let cookie = demo.sign_in(reader).await;
-        for (method, route, _) in ROUTES {
-            let path = demo.about_fjordskolen(route).await;
-            let (status, body) = demo.ask(method, &path, Some(&cookie)).await;
-            assert!(status.is_success(), "{reader} {method} {path}: {status} {body}");
-        }
-    }
 }
 
 #[sqlx::test(migrations = "../migrations")]

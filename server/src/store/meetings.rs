@@ -19,11 +19,7 @@ pub struct MeetingRow {
     /// 1, 2 … for its agreement.
     pub number: u32,
     /// The agreements it is about, in order.
-    pub agreements: Vec<AgreementId>,
-    /// The first one's title.
-    pub agreement_title: String,
-    /// Its unit's name.
-    pub unit_name: String,
+    pub agreements: Vec<MeetingAgreement>,
     /// From.
     pub starts_at: DateTime<Utc>,
     /// To.
@@ -44,6 +40,17 @@ pub struct MeetingRow {
     pub agenda: Vec<String>,
     /// Minutes in the small Markdown subset.
     pub minutes_md: Option<String>,
+}
+
+/// An agreement that a meeting is about.
+#[derive(Clone, Debug)]
+pub struct MeetingAgreement {
+    /// The agreement.
+    pub id: AgreementId,
+    /// *Aftale 2027*.
+    pub title: String,
+    /// Its unit's name.
+    pub unit_name: String,
 }
 
 impl Store {
@@ -75,22 +82,15 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT m.id AS "id!", m.number AS "number!", m.starts_at AS "starts_at!", m.ends_at AS "ends_at!", m.location AS "location!",
                       m.online AS "online!", m.status AS "status!", m.covers_political_goals AS "political!",
-                      m.covers_executive_goals AS "executive!", m.agenda AS "agenda!", m.minutes_md,
-                      ARRAY(SELECT agreement_id FROM meeting_agreement WHERE meeting_id = m.id ORDER BY rank, agreement_id)
-                          AS "agreements!: Vec<Uuid>",
-                      first.title AS "agreement_title?", first.unit_name AS "unit_name?: String"
+                      m.covers_executive_goals AS "executive!", m.agenda AS "agenda!", m.minutes_md
                FROM meeting m
-               LEFT JOIN LATERAL (
-                   SELECT a.title, unit.name AS unit_name FROM meeting_agreement ma
-                   JOIN agreement a ON a.id = ma.agreement_id JOIN org_node unit ON unit.id = a.unit_id
-                   WHERE ma.meeting_id = m.id ORDER BY ma.rank, ma.agreement_id LIMIT 1
-               ) first ON true
                WHERE m.id = ANY($1) ORDER BY m.number, m.starts_at, m.id"#,
             meetings
         )
         .fetch_all(self.pool())
         .await?;
         let mut participants = self.participants(meetings).await?;
+        let mut agreements = self.meeting_agreements(meetings).await?;
         rows.into_iter()
             .map(|row| {
                 let status = match row.status.as_str() {
@@ -99,14 +99,10 @@ impl Store {
                     "cancelled" => MeetingStatus::Cancelled,
                     _ => return Err(Error::Unknown { table: "meeting", what: "status", value: row.status }),
                 };
-                let unit_name = row.unit_name.unwrap_or_default();
-                let agreement_title = row.agreement_title.unwrap_or_default();
                 Ok(MeetingRow {
                     id: row.id,
                     number: number("meeting", "number", row.number.into())?,
-                    agreements: row.agreements.into_iter().map(AgreementId).collect(),
-                    agreement_title: short_title(&agreement_title, &unit_name).to_owned(),
-                    unit_name,
+                    agreements: agreements.remove(&row.id).unwrap_or_default(),
                     starts_at: row.starts_at,
                     ends_at: row.ends_at,
                     location: row.location,
@@ -120,6 +116,24 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    async fn meeting_agreements(&self, meetings: &[Uuid]) -> Result<HashMap<Uuid, Vec<MeetingAgreement>>> {
+        let rows = sqlx::query!(
+            r#"SELECT ma.meeting_id, a.id, a.title, unit.name AS "unit_name: String"
+               FROM meeting_agreement ma JOIN agreement a ON a.id = ma.agreement_id JOIN org_node unit ON unit.id = a.unit_id
+               WHERE ma.meeting_id = ANY($1) ORDER BY ma.meeting_id, ma.rank, a.id"#,
+            meetings
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let mut agreements: HashMap<Uuid, Vec<MeetingAgreement>> = HashMap::new();
+        for row in rows {
+            let title = short_title(&row.title, &row.unit_name).to_owned();
+            let agreement = MeetingAgreement { id: AgreementId(row.id), title, unit_name: row.unit_name };
+            agreements.entry(row.meeting_id).or_default().push(agreement);
+        }
+        Ok(agreements)
     }
 
     async fn participants(&self, meetings: &[Uuid]) -> Result<HashMap<Uuid, Vec<(PersonId, String)>>> {

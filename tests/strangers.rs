@@ -1,0 +1,214 @@
+//! Every route of the real server, called as nobody, as the wrong person, and as the right one (invariant 9, G5, F13). A route that
+//! stands on no list fails the last test: whoever adds one says here who may not have it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use openidconnect::reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{TestServer, people};
+
+/// Who gets an answer from a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    /// Everybody; nobody in particular gets this status.
+    Everybody(u16),
+    /// Those who are signed in.
+    SignedIn,
+    /// Those who may read the agreement or the document in its path; for the others it does not exist.
+    Readers,
+    /// A socket: told apart by its close code.
+    Socket,
+}
+
+const ROUTES: [(&str, &str, For); 27] = [
+    ("GET", "/", For::Everybody(200)),
+    ("GET", "/healthz", For::Everybody(200)),
+    ("GET", "/readyz", For::Everybody(200)),
+    ("GET", "/metrics", For::Everybody(200)),
+    // No statement is set in the tests.
+    ("GET", "/was", For::Everybody(404)),
+    // In the demo alone, on loopback alone.
+    ("GET", "/demo/mail", For::Everybody(200)),
+    ("GET", "/demo/mail/{name}", For::Everybody(404)),
+    ("GET", "/auth/login", For::Everybody(303)),
+    ("GET", "/auth/invite", For::Everybody(303)),
+    ("GET", "/auth/callback", For::Everybody(303)),
+    ("POST", "/auth/logout", For::Everybody(303)),
+    ("POST", "/auth/backchannel-logout", For::Everybody(400)),
+    ("GET", "/live/{document}", For::Socket),
+    ("GET", "/api/openapi.json", For::Everybody(200)),
+    ("GET", "/api/me", For::SignedIn),
+    ("GET", "/api/overview", For::SignedIn),
+    ("GET", "/api/agreements", For::SignedIn),
+    ("GET", "/api/goals", For::SignedIn),
+    ("GET", "/api/plan", For::SignedIn),
+    ("GET", "/api/agreements/{id}", For::Readers),
+    ("GET", "/api/documents/{id}", For::Readers),
+    ("GET", "/api/documents/{id}/content", For::Readers),
+    ("GET", "/api/documents/{id}/meetings", For::Readers),
+    ("GET", "/api/documents/{id}/threads", For::Readers),
+    ("GET", "/api/documents/{id}/versions", For::Readers),
+    ("GET", "/api/documents/{id}/signoffs", For::Readers),
+    ("GET", "/api/documents/{id}/proposals", For::Readers),
+];
+
+/// Routes that change something, with a body that makes sense.
+const CHANGES: [(&str, &str, For); 1] = [("POST", "/api/documents/{id}/proposals", For::Readers)];
+
+fn routes() -> impl Iterator<Item = (Method, &'static str, For)> {
+    ROUTES.into_iter().chain(CHANGES).map(|(method, path, who)| (method.parse().unwrap(), path, who))
+}
+
+fn body() -> Value {
+    json!({ "pieces": [{ "place": "rammer", "text": "Ordene, der ikke nåede med." }] })
+}
+
+/// Fjordskolen's agreement and its document.
+struct Fjordskolen {
+    agreement: Uuid,
+    document: Uuid,
+}
+
+impl Fjordskolen {
+    async fn find(server: &TestServer) -> Self {
+        let mut leader = server.sign_in(people::LEADER).await;
+        let document = leader.document_of("Fjordskolen").await;
+        let head = leader.get(&format!("/api/documents/{document}")).await.json();
+        Self { agreement: head["agreement_id"].as_str().unwrap().parse().unwrap(), document }
+    }
+
+    fn path(&self, route: &str) -> String {
+        let id = if route.starts_with("/api/agreements") { self.agreement } else { self.document };
+        route.replace("{id}", &id.to_string()).replace("{name}", "brev").replace("/invite", "/invite?code=x")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_nobody_gets_what_is_for_everybody_and_nothing_else() {
+    let server = TestServer::start().await;
+    let fjordskolen = Fjordskolen::find(&server).await;
+    for (method, route, who) in routes() {
+        let mut nobody = server.browser();
+        let path = fjordskolen.path(route);
+        match who {
+            For::Everybody(status) => {
+                let answer =
+                    if method == Method::GET { nobody.get(&path).await } else { nobody.send_json(method.clone(), &path, &json!({})).await };
+                assert_eq!(answer.status, status, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
+            }
+            For::SignedIn | For::Readers => {
+                let answer =
+                    if method == Method::GET { nobody.get(&path).await } else { nobody.send_json(method.clone(), &path, &body()).await };
+                assert_eq!((answer.status, answer.json()["type"].as_str()), (401, Some("/problems/signed-out")), "{method} {path}");
+            }
+            For::Socket => assert_eq!(nobody.open(fjordskolen.document).await.frame().await, Err(4401)),
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_for_the_wrong_person_it_does_not_exist() {
+    let server = TestServer::start().await;
+    let fjordskolen = Fjordskolen::find(&server).await;
+    // A leader of another unit, a politician before anything is signed, the administrator, the leader who went on leave.
+    for stranger in ["p-l-bibliotek", "p-fmd-boern", "p-admin", "p-l-oesterklit"] {
+        let mut browser = server.sign_in(stranger).await;
+        for (method, route, who) in routes() {
+            let paths = [fjordskolen.path(route), route.replace("{id}", &Uuid::nil().to_string()), route.replace("{id}", "fjordskolen")];
+            match who {
+                For::Readers => {
+                    let mut answers = Vec::new();
+                    for path in paths {
+                        let answer = if method == Method::GET {
+                            browser.get(&path).await
+                        } else {
+                            browser.send_json(method.clone(), &path, &body()).await
+                        };
+                        assert_eq!(answer.status, 404, "{stranger} {method} {path}");
+                        let mut problem = answer.json();
+                        problem.as_object_mut().unwrap().remove("request_id").expect("every problem has one");
+                        answers.push(problem);
+                    }
+                    assert!(answers.iter().all(|answer| *answer == answers[0]), "{stranger} {method} {route}: {answers:?}");
+                }
+                For::Socket => {
+                    for document in [fjordskolen.document, Uuid::nil()] {
+                        assert_eq!(browser.open(document).await.frame().await, Err(4404), "{stranger}");
+                    }
+                }
+                For::Everybody(_) | For::SignedIn => {}
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_people_get_an_answer() {
+    let server = TestServer::start().await;
+    let fjordskolen = Fjordskolen::find(&server).await;
+    // The two parties, one of the unit's people, the director above, the secretariat, the executive board, an invited board member.
+    for reader in [people::LEADER, people::HEAD, "p-tr-fjord", "p-dir-bkl", "p-sekretariat", "p-kd", "p-sb-fjord"] {
+        let mut browser = server.sign_in(reader).await;
+        for (method, route, who) in routes() {
+            let path = fjordskolen.path(route);
+            match who {
+                For::SignedIn | For::Readers => {
+                    let answer = if method == Method::GET {
+                        browser.get(&path).await
+                    } else {
+                        browser.send_json(method.clone(), &path, &body()).await
+                    };
+                    assert!((200..300).contains(&answer.status), "{reader} {method} {path}: {}", answer.status);
+                    assert_eq!(answer.header("cache-control"), "no-store", "{method} {path}: answers are for one person");
+                }
+                For::Socket => assert_eq!(browser.open(fjordskolen.document).await.frame().await.unwrap()[0], 100, "{reader}: hello"),
+                For::Everybody(_) => {}
+            }
+        }
+    }
+    server.stop().await;
+}
+
+/// Every path that the source serves: `.route("…"` and the paths of described handlers. The demo provider is a server of its own.
+fn paths_in_source(dir: &Path, paths: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            paths_in_source(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("demo_idp.rs")
+            && !path.ends_with("tests.rs")
+        {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            for before in [".route(\"", "path = \""] {
+                let found = source.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+                paths.extend(found.filter(|path| path.starts_with('/')));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_is_on_the_list() {
+    let listed: BTreeSet<&str> = ROUTES.iter().chain(&CHANGES).map(|(_, path, _)| *path).collect();
+    let mut in_source = BTreeSet::new();
+    paths_in_source(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../server/src")), &mut in_source);
+    assert!(in_source.len() > 20, "the source is where it was: {in_source:?}");
+    for path in &in_source {
+        assert!(listed.contains(path.as_str()), "{path} is on no list: who may not have it?");
+    }
+    let server = TestServer::start().await;
+    let described = server.browser().get("/api/openapi.json").await.json();
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
+            assert!(routes().any(|(m, p, _)| m == method.as_str() && p == path), "{method} {path} is on no list: who may not have it?");
+        }
+    }
+    server.stop().await;
+}
