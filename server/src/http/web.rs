@@ -58,8 +58,16 @@ fn answer(request: &Request, path: &str, file: EmbeddedFile) -> Response {
     let cache = if path.starts_with("_app/immutable/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let kind = file.metadata.mimetype().to_owned();
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cache.to_owned()), (header::ETAG, etag)];
-    (headers, file.data).into_response()
+    let mut response = (headers, file.data).into_response();
+    if path == SERVICE_WORKER {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SERVICE_WORKER_POLICY));
+    }
+    response
 }
+
+/// A service worker lives by the policy of its own answer, not by the page's: it fetches our files so that they open offline.
+const SERVICE_WORKER: &str = "service-worker.js";
+const SERVICE_WORKER_POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'self'; frame-ancestors 'none'";
 
 fn page(pages: &Pages) -> Response {
     let html = Files::get("index.html").map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default();
