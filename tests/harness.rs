@@ -2,10 +2,12 @@
 
 mod browser;
 mod database;
+mod live;
 mod process;
 mod server;
 
-pub use browser::Socket;
+pub use browser::{Browser, Socket};
+pub use live::{Door, Live, first_text};
 pub use process::ServerProcess;
 pub use server::TestServer;
 
@@ -15,4 +17,6 @@ pub mod people {
     pub const LEADER: &str = "p-l-fjordskolen";
     /// Head of schools; the other party.
     pub const HEAD: &str = "p-chef-skole";
+    /// Teaches there: reads and comments, writes nothing.
+    pub const TEACHER: &str = "p-tr-fjord";
 }

@@ -47,6 +47,10 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Writing one round of frames may take so long.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Each socket has these, also when nothing is said; the library's own are 128 KiB each.
+const READ_BUFFER_BYTES: usize = 4 << 10;
+/// Frames that wait together are sent together, up to so many bytes at a time.
+const WRITE_BUFFER_BYTES: usize = 16 << 10;
 /// How long a peer that is told goodbye may take to say it, too.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a sign-in in use by a socket is noted as used.
@@ -123,7 +127,8 @@ async fn upgrade(
         .protocols([SUBPROTOCOL])
         .max_message_size(gateway.limits.frame_bytes_max)
         .max_frame_size(gateway.limits.frame_bytes_max)
-        .max_write_buffer_size(2 * gateway.limits.peer_queue_bytes_max);
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         match (signed_in, document) {
             (None, _) => close(socket, CloseCode::SignIn, "sign in").await,

@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use uuid::Uuid;
 
+use super::live::Door;
+
 /// A browser window of its own.
 pub struct Browser {
     http: reqwest::Client,
@@ -108,6 +110,19 @@ impl Browser {
     /// The session cookie, as the header `Cookie` has it.
     pub fn cookie(&self) -> String {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The canonical content of a document, as the server has it on disk.
+    pub async fn content(&mut self, document: Uuid) -> String {
+        let answer = self.get(&format!("/api/documents/{document}/content")).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    }
+
+    /// The door to this document's live text, as a page of this browser finds it.
+    pub fn door(&self, document: Uuid) -> Door {
+        let server = self.public_url.trim_start_matches("http://").parse().unwrap();
+        Door::new(server, document, self.cookie())
     }
 
     /// Opens the live document, speaking our subprotocol.

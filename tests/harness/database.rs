@@ -12,6 +12,7 @@ use samspil_server::clock::Clock;
 use samspil_server::cluster::Cluster;
 use samspil_server::import;
 use samspil_server::store::{Store, setup};
+use sqlx::{Connection as _, PgConnection};
 
 /// The moment at which the demo municipality's data stands.
 pub fn demo_now() -> DateTime<Utc> {
@@ -108,6 +109,11 @@ impl Database {
     pub async fn remove(self) {
         setup::drop_database(&self.superuser_url()).await.unwrap();
     }
+}
+
+/// A connection as the superuser, for a test that must do what nobody may, or what no page can do yet.
+pub async fn superuser(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
 }
 
 /// A directory of this test's own, removed with it.

@@ -7,7 +7,7 @@ use samspil_server::clock::Clock;
 use samspil_server::config::{Config, Limits, Mail, Provider, Secret};
 
 use super::browser::Browser;
-use super::database::{DataDir, Database, demo_clock};
+use super::database::{DataDir, Database, demo_clock, superuser};
 
 /// A server that a test has to itself.
 pub struct TestServer {
@@ -45,6 +45,11 @@ impl TestServer {
     /// Its database, as the superuser.
     pub fn superuser_url(&self) -> String {
         self.database.superuser_url()
+    }
+
+    /// A connection to its database as the superuser.
+    pub async fn superuser(&self) -> sqlx::PgConnection {
+        superuser(&self.superuser_url()).await
     }
 
     /// A browser with nobody signed in.

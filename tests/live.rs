@@ -1,0 +1,488 @@
+//! Live documents over real sockets on a real database: what people see, what they are refused, and what is on disk.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use openidconnect::reqwest::Method;
+use samspil_client_protocol::message::{AbilityReason, RefusalAction, RefusalCode};
+use samspil_server::config::Limits;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use uuid::Uuid;
+use yrs::Text as _;
+
+use crate::harness::{Browser, Door, Live, TestServer, first_text, people};
+
+const UNIT: &str = "Fjordskolen";
+const SECTION: &str = "rammer";
+
+/// The two parties of one agreement, at their browsers, and the agreement's document.
+async fn parties(server: &TestServer) -> (Browser, Browser, Uuid) {
+    let mut leader = server.sign_in(people::LEADER).await;
+    let head = server.sign_in(people::HEAD).await;
+    let document = leader.document_of(UNIT).await;
+    (leader, head, document)
+}
+
+/// Waits until all of them say what the server has on disk, and that says all of these words.
+async fn converge(replicas: &mut [&mut Live], browser: &mut Browser, document: Uuid, words: &[&str]) {
+    for live in &mut *replicas {
+        live.until_settled().await;
+    }
+    let content = browser.content(document).await;
+    for word in words {
+        assert!(content.contains(word), "{word} is not on disk: {content}");
+    }
+    for live in replicas {
+        live.until("the same as on disk", |live| live.content() == content).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g2_g3_two_people_write_in_one_paragraph_and_see_only_what_is_on_disk() {
+    let server = TestServer::start().await;
+    let (mut leader_browser, head_browser, document) = parties(&server).await;
+    let mut leader = Live::open(leader_browser.door(document)).await;
+    let mut head = Live::open(head_browser.door(document)).await;
+    for round in 0..20 {
+        let (ours, theirs) = (format!("[leder {round}]"), format!("[chef {round}]"));
+        tokio::join!(leader.type_in(SECTION, 0, &ours), head.type_in(SECTION, 0, &theirs));
+        head.until("the leader's words", |head| head.says(&ours)).await;
+        assert!(leader_browser.content(document).await.contains(&ours), "what another sees is on disk");
+        leader.until("the head's words", |leader| leader.says(&theirs)).await;
+    }
+    converge(&mut [&mut leader, &mut head], &mut leader_browser, document, &["[leder 0]", "[chef 19]"]).await;
+    assert!(leader.seq >= 40, "every edit has a row: {}", leader.seq);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_only_our_own_pages_open_a_socket() {
+    let server = TestServer::start().await;
+    let (leader, _, document) = parties(&server).await;
+    let door = leader.door(document);
+    let own = door.origin.clone().unwrap();
+    let port: u16 = own.rsplit_once(':').unwrap().1.parse().unwrap();
+    let foreign = [
+        None,
+        Some("null".to_owned()),
+        Some("https://ond.example".to_owned()),
+        Some(format!("{own}.ond.example")),
+        Some(format!("http://127.0.0.1:{}", port.wrapping_add(1))),
+        Some("http://127.0.0.1".to_owned()),
+        Some(format!("https://127.0.0.1:{port}")),
+        Some(format!("http://localhost:{port}")),
+        Some(format!("{own}/")),
+    ];
+    for origin in foreign {
+        let refused = Door { origin: origin.clone(), ..door.clone() }.knock().await.err();
+        assert_eq!(refused, Some(403), "{origin:?}");
+    }
+    assert!(door.knock().await.is_ok());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_stranger_signs_in_and_what_one_may_not_see_is_not_there() {
+    let server = TestServer::start().await;
+    let (leader, _, document) = parties(&server).await;
+    let hidden = server.sign_in("p-dir-bkl").await.document_of("Klitfjord Bibliotek").await;
+    let door = leader.door(document);
+    let mut closed = Vec::new();
+    for door in [
+        Door { cookie: String::new(), ..door.clone() },
+        Door { cookie: "samspil=gammel".into(), ..door.clone() },
+        Door { document: Uuid::from_u128(7).to_string(), ..door.clone() },
+        Door { document: "ikke-et-id".into(), ..door.clone() },
+        Door { document: hidden.to_string(), ..door.clone() },
+    ] {
+        let mut live = Live::new(door);
+        live.connect().await.unwrap();
+        closed.push(live.until_closed().await);
+        assert!(live.hello.is_none() && !live.synced, "nothing was said before that");
+    }
+    assert_eq!(closed[0].0, 4401);
+    assert_eq!(closed[1], closed[0]);
+    assert_eq!(closed[2].0, 4404);
+    assert_eq!(closed[3], closed[2]);
+    assert_eq!(closed[4], closed[2]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_a_readers_raw_update_changes_nothing() {
+    let server = TestServer::start().await;
+    let (mut leader, _, document) = parties(&server).await;
+    let before = leader.content(document).await;
+    let door = server.sign_in(people::TEACHER).await.door(document);
+
+    let mut reader = Live::open(door.clone()).await;
+    assert!(!reader.hello.as_ref().unwrap().abilities.edit);
+    reader.type_in(SECTION, 0, "indsmuglet").await;
+    reader.until_settled().await;
+    let refused = reader.refused[0];
+    assert_eq!((refused.code, refused.action), (RefusalCode::ReadOnly, RefusalAction::KeepAsProposal));
+
+    let mut standard = Live::open(Door { samspil: false, ..door }).await;
+    standard.type_in(SECTION, 0, "indsmuglet").await;
+    assert_eq!(standard.until_closed().await.0, 4403);
+    assert_eq!(leader.content(document).await, before);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g3_two_hundred_pairs_open_one_document_at_once_and_agree() {
+    const PAIRS: usize = 200;
+    let limits = Limits { sockets_per_session_max: PAIRS, ..Limits::default() };
+    let server = TestServer::start_with(limits).await;
+    let (mut leader, head, document) = parties(&server).await;
+    let mut opening = JoinSet::new();
+    for at in 0..2 * PAIRS {
+        let door = if at % 2 == 0 { leader.door(document) } else { head.door(document) };
+        opening.spawn(Live::open(door));
+    }
+    let mut replicas = opening.join_all().await;
+    let peers: BTreeSet<u32> = replicas.iter().map(|live| live.hello.as_ref().unwrap().peer_id).collect();
+    assert_eq!(peers.len(), 2 * PAIRS, "all in one room, which gives each a number of its own");
+    // Some of them write, all of them listen.
+    let mut talking = JoinSet::new();
+    for (at, mut live) in replicas.drain(..).enumerate() {
+        talking.spawn(async move {
+            if at % 20 == 0 {
+                live.type_in(SECTION, 0, &format!("[{at}]")).await;
+            }
+            live.until("everybody's words", |live| live.heard >= 20 || (0..400).step_by(20).all(|at| live.says(&format!("[{at}]")))).await;
+            live.until("really everybody's", |live| (0..400).step_by(20).all(|at| live.says(&format!("[{at}]")))).await;
+            live
+        });
+    }
+    let replicas = talking.join_all().await;
+    let content = leader.content(document).await;
+    assert!(replicas.iter().all(|live| live.content() == content), "all agree with the disk");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_open_a_new_agreement_at_once_find_its_template_once() {
+    let server = TestServer::start().await;
+    let mut leader_browser = server.sign_in("p-l-oesterklit-2").await;
+    let head_browser = server.sign_in("p-chef-dagtilbud").await;
+    let document = leader_browser.document_of("Børnehuset Østerklit").await;
+    let template = leader_browser.content(document).await;
+    let (mut leader, mut head) = tokio::join!(Live::open(leader_browser.door(document)), Live::open(head_browser.door(document)));
+    assert_eq!((leader.content(), head.content()), (template.clone(), template.clone()));
+    let template: Value = serde_json::from_str(&template).unwrap();
+    let sections = template["sections"].as_object().unwrap();
+    assert!(!sections.is_empty() && sections.values().all(|nodes| nodes.as_array().unwrap().len() == 1), "one paragraph each: {template}");
+    // The first words of both at once make it a draft, once.
+    let before = begun(&server).await;
+    let section = sections.keys().next().unwrap();
+    tokio::join!(leader.type_in(section, 0, "Vores "), head.type_in(section, 0, "Jeres "));
+    converge(&mut [&mut leader, &mut head], &mut leader_browser, document, &["Vores ", "Jeres "]).await;
+    assert_eq!(begun(&server).await, before + 1);
+    server.stop().await;
+}
+
+/// How many agreements the trail says were begun.
+async fn begun(server: &TestServer) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM audit_event WHERE type = 'status_changed' AND body->>'to' = 'drafting'")
+        .fetch_one(&mut server.superuser().await)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l10_who_does_not_read_is_sent_away_to_come_back_and_loses_nothing() {
+    let limits = Limits { peer_queue_bytes_max: 64 << 10, peer_bytes_per_s: 16 << 20, peer_updates_per_s: 10_000, ..Limits::default() };
+    let server = TestServer::start_with(limits).await;
+    let (mut leader_browser, head_browser, document) = parties(&server).await;
+    let mut leader = Live::open(leader_browser.door(document)).await;
+    let mut slow = Live::open(Door { receive_buffer: Some(4096), ..head_browser.door(document) }).await;
+    let section = leader.doc.get_or_insert_xml_fragment(format!("section:{SECTION}"));
+    let words = "x".repeat(256 << 10);
+    // The slow one hears nothing until far more has been written than any buffer on the way takes.
+    for _ in 0..80 {
+        leader.type_in(SECTION, 0, &words).await;
+        leader.change(|transaction| first_text(&section, transaction).remove_range(transaction, 0, 256 << 10)).await;
+        leader.until_settled().await;
+    }
+    assert_eq!(slow.until_closed().await.0, 4001);
+    slow.door.receive_buffer = None;
+    slow.reconnect().await;
+    converge(&mut [&mut slow, &mut leader], &mut leader_browser, document, &[]).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l1_a_frame_of_the_largest_size_is_read_and_a_larger_one_is_not() {
+    let server = TestServer::start().await;
+    let (leader, _, document) = parties(&server).await;
+    let size = Limits::default().frame_bytes_max;
+    // 255 is no message number that anybody knows: read, and passed over.
+    for (bytes, closed) in [(size - 1, false), (size, false), (size + 1, true)] {
+        let mut live = Live::open(leader.door(document)).await;
+        let mut frame = vec![0; bytes];
+        frame[..2].copy_from_slice(&[0xff, 1]);
+        live.send_frame(frame.into()).await;
+        if closed {
+            assert_eq!(live.until_closed().await.0, 1009, "{bytes} bytes");
+        } else {
+            live.type_in(SECTION, 0, "videre ").await;
+            live.until_settled().await;
+        }
+    }
+    let mut live = Live::open(leader.door(document)).await;
+    live.send_message(Message::text("tekst")).await;
+    assert_eq!(live.until_closed().await.0, 4403);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l12_a_session_has_so_many_places_and_another_device_has_its_own() {
+    let server = TestServer::start_with(Limits { sockets_per_session_max: 2, ..Limits::default() }).await;
+    let (leader, _, document) = parties(&server).await;
+    let phone = server.sign_in(people::LEADER).await;
+    let mut tabs = [Live::open(leader.door(document)).await, Live::open(leader.door(document)).await];
+    let mut third = Live::new(leader.door(document));
+    third.connect().await.unwrap();
+    assert_eq!(third.until_closed().await.0, 4000);
+    let mut on_phone = Live::open(phone.door(document)).await;
+    // All of them are the same person's, and each hears the others.
+    on_phone.type_in(SECTION, 0, "fra telefonen ").await;
+    for tab in &mut tabs {
+        tab.until("the phone's words", |tab| tab.says("fra telefonen ")).await;
+    }
+    let [first, second] = &mut tabs;
+    first.type_in(SECTION, 0, "fra fanen ").await;
+    second.until("the tab's words", |tab| tab.says("fra fanen ")).await;
+    first.cut();
+    // The place is free once the server has noticed.
+    third.reconnect().await;
+    assert_eq!(third.content(), second.content());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_closes_this_sessions_sockets_and_no_others() {
+    let server = TestServer::start().await;
+    let (mut leader, head, document) = parties(&server).await;
+    let phone = server.sign_in(people::LEADER).await;
+    let mut tabs = [Live::open(leader.door(document)).await, Live::open(leader.door(document)).await];
+    let mut others = [Live::open(phone.door(document)).await, Live::open(head.door(document)).await];
+    let door = leader.door(document);
+    tabs[0].type_in(SECTION, 0, "lige før ").await;
+    let answer = leader.send_json(Method::POST, "/auth/logout", &json!({})).await;
+    assert!(answer.status < 400, "{answer:?}");
+    for tab in &mut tabs {
+        assert_eq!(tab.until_closed().await.0, 4401);
+    }
+    let mut again = Live::new(door);
+    again.connect().await.unwrap();
+    assert_eq!(again.until_closed().await.0, 4401, "the cookie is worth nothing any more");
+    others[0].type_in(SECTION, 0, "videre ").await;
+    let [phone, head] = &mut others;
+    head.until("the phone's words", |head| head.says("videre ")).await;
+    phone.until_settled().await;
+    server.stop().await;
+}
+
+/// Takes a person's places away, as an administrator does: in one transaction with a new access version.
+const TAKE_AWAY: &str =
+    "WITH gone AS (DELETE FROM person_role WHERE person_id = $1 RETURNING *), kept AS (INSERT INTO taken SELECT * FROM gone)
+     UPDATE person SET access_version = access_version + 1 WHERE id = $1";
+/// And gives them back.
+const GIVE_BACK: &str =
+    "WITH back AS (DELETE FROM taken WHERE person_id = $1 RETURNING *), given AS (INSERT INTO person_role SELECT * FROM back)
+     UPDATE person SET access_version = access_version + 1 WHERE id = $1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_f10_who_loses_their_place_is_silent_within_seconds_and_nothing_of_theirs_commits_after() {
+    const ROUNDS: usize = 10;
+    let server = TestServer::start().await;
+    sqlx::query("CREATE TABLE taken (LIKE person_role)").execute(&mut server.superuser().await).await.unwrap();
+    let mut people = JoinSet::new();
+    for (person, unit) in [
+        ("p-l-fjordskolen", "Fjordskolen"),
+        ("p-l-klitskolen", "Klitskolen"),
+        ("p-l-marehalm", "Plejecenter Marehalm"),
+        ("p-l-hjemmenord", "Hjemmeplejen Nord"),
+        ("p-l-oesterklit-2", "Børnehuset Østerklit"),
+    ] {
+        let browser = server.sign_in(person).await;
+        let database = server.superuser().await;
+        people.spawn(revoked_again_and_again(browser, database, unit, ROUNDS));
+    }
+    let mut took: Vec<Duration> = people.join_all().await.into_iter().flatten().collect();
+    took.sort_unstable();
+    let p99 = took[took.len() * 99 / 100];
+    println!("F10 revocations {} · to silence p50 {:?} p99 {p99:?} · accepted after: 0", took.len(), took[took.len() / 2]);
+    assert!(p99 < Duration::from_secs(5), "{took:?}");
+    server.stop().await;
+}
+
+async fn revoked_again_and_again(mut browser: Browser, mut database: sqlx::PgConnection, unit: &str, rounds: usize) -> Vec<Duration> {
+    let document = browser.document_of(unit).await;
+    let person = browser.get("/api/me").await.json()["person"]["id"].as_str().unwrap().parse::<Uuid>().unwrap();
+    let section = first_section(&browser.content(document).await);
+    let mut took = Vec::new();
+    for _ in 0..rounds {
+        let mut live = Live::open(browser.door(document)).await;
+        live.type_in(&section, 0, "før ").await;
+        live.until_settled().await;
+        let (at, after) = while_typing(&mut live, &section, async {
+            sqlx::query(TAKE_AWAY).bind(person).execute(&mut database).await.unwrap();
+            (Instant::now(), head(&mut database, document).await)
+        })
+        .await;
+        while live.closed.is_none() {
+            live.type_in(&section, 0, "efter ").await;
+            live.until("heard", |live| live.settled() || live.closed.is_some()).await;
+        }
+        assert_eq!(live.closed.as_ref().unwrap().0, 4403, "{:?}", live.closed);
+        took.push(at.elapsed());
+        let later: i64 = sqlx::query_scalar("SELECT count(*) FROM document_update WHERE document_id = $1 AND seq > $2 AND person_id = $3")
+            .bind(document)
+            .bind(after)
+            .bind(person)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        assert_eq!(later, 0, "committed after the revocation had");
+        sqlx::query(GIVE_BACK).bind(person).execute(&mut database).await.unwrap();
+    }
+    took
+}
+
+/// Does this while the person types all the time.
+async fn while_typing<T>(live: &mut Live, section: &str, other: impl Future<Output = T>) -> T {
+    tokio::pin!(other);
+    loop {
+        tokio::select! {
+            done = &mut other => return done,
+            () = async {
+                live.type_in(section, 0, "x").await;
+                live.until("heard", |live| live.settled() || live.closed.is_some()).await;
+            } => {}
+        }
+    }
+}
+
+async fn head(database: &mut sqlx::PgConnection, document: Uuid) -> i64 {
+    sqlx::query("SELECT head FROM document WHERE id = $1").bind(document).fetch_one(database).await.unwrap().get(0)
+}
+
+fn first_section(content: &str) -> String {
+    let content: Value = serde_json::from_str(content).unwrap();
+    content["sections"].as_object().unwrap().keys().next().expect("it has sections").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_nothing_is_accepted_into_a_frozen_text() {
+    let server = TestServer::start().await;
+    let (mut leader_browser, head_browser, document) = parties(&server).await;
+    let mut database = server.superuser().await;
+    let mut leader = Live::open(leader_browser.door(document)).await;
+    let mut head_page = Live::open(head_browser.door(document)).await;
+    for _ in 0..5 {
+        leader.type_in(SECTION, 0, "før ").await;
+        head_page.type_in(SECTION, 0, "også før ").await;
+    }
+    const FREEZE: &str = "UPDATE document SET status = 'ready_to_sign', access_version = access_version + 1 WHERE id = $1";
+    while_typing(&mut leader, SECTION, sqlx::query(FREEZE).bind(document).execute(&mut database)).await.unwrap();
+    let frozen_at = head(&mut database, document).await;
+    let frozen = leader_browser.content(document).await;
+    for live in [&mut leader, &mut head_page] {
+        live.type_in(SECTION, 0, "efter ").await;
+        live.until_settled().await;
+        live.until("told", |live| live.abilities.iter().any(|told| told.reason == AbilityReason::Frozen && !told.abilities.edit)).await;
+        let last = live.refused.last().expect("the last words are refused");
+        assert_eq!((last.code, last.action, last.frame), (RefusalCode::Frozen, RefusalAction::KeepAsProposal, live.sent));
+        assert!(live.closed.is_none(), "they read on");
+    }
+    assert_eq!(head(&mut database, document).await, frozen_at);
+    assert_eq!(leader_browser.content(document).await, frozen);
+    drop(database);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g1_a_server_that_stops_says_come_back_and_has_all_it_acknowledged() {
+    let server = TestServer::start().await;
+    let (mut leader_browser, head_browser, document) = parties(&server).await;
+    let mut writers = JoinSet::new();
+    for (name, door) in [("leder", leader_browser.door(document)), ("chef", head_browser.door(document))] {
+        writers.spawn(async move {
+            let mut live = Live::open(door).await;
+            let mut saved = Vec::new();
+            for word in (0..).map(|number| format!("[{name} {number}]")) {
+                live.type_in(SECTION, 0, &word).await;
+                live.until("settled or closed", |live| live.settled() || live.closed.is_some()).await;
+                if live.closed.is_some() {
+                    break;
+                }
+                saved.push(word);
+            }
+            (live, saved)
+        });
+    }
+    let mut watching = Live::open(head_browser.door(document)).await;
+    watching.until("both write", |live| live.says("[leder 10]") && live.says("[chef 10]")).await;
+    let begun = Instant::now();
+    let server = server.restart().await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "stopped and started again in {:?}", begun.elapsed());
+    let content = leader_browser.content(document).await;
+    for (mut live, saved) in writers.join_all().await {
+        assert_eq!(live.closed.as_ref().map(|closed| closed.0), Some(4000));
+        let lost: Vec<_> = saved.iter().filter(|word| !content.contains(*word)).collect();
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+        live.reconnect().await;
+        converge(&mut [&mut live], &mut leader_browser, document, &[]).await;
+    }
+    assert_eq!(watching.until_closed().await.0, 4000);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r1_a_document_that_cannot_be_loaded_is_an_error_and_never_an_empty_one() {
+    let server = TestServer::start().await;
+    let (mut leader, _, document) = parties(&server).await;
+    let before = leader.content(document).await;
+    let mut database = server.superuser().await;
+    sqlx::query("REVOKE SELECT ON document_update FROM samspil_app").execute(&mut database).await.unwrap();
+    let mut live = Live::new(leader.door(document));
+    live.connect().await.unwrap();
+    assert_eq!(live.until_closed().await.0, 4000);
+    assert!(live.hello.is_none() && !live.synced, "nobody is shown anything");
+    sqlx::query("GRANT SELECT ON document_update TO samspil_app").execute(&mut database).await.unwrap();
+    live.reconnect().await;
+    assert_eq!((live.content(), leader.content(document).await), (before.clone(), before));
+    drop(database);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g9_while_nothing_can_be_saved_nothing_is_called_saved_and_then_all_of_it_is() {
+    let server = TestServer::start().await;
+    let (mut leader_browser, head_browser, document) = parties(&server).await;
+    let mut leader = Live::open(leader_browser.door(document)).await;
+    let mut head_page = Live::open(head_browser.door(document)).await;
+    leader.until("its first answer is settled", |leader| leader.sent > 0 && leader.settled()).await;
+    let saved = leader.saved;
+    let mut database = server.superuser().await;
+    sqlx::query("REVOKE INSERT ON document_update FROM samspil_app").execute(&mut database).await.unwrap();
+    for number in 0..10 {
+        leader.type_in(SECTION, 0, &format!("[{number}]")).await;
+    }
+    // The server asks the disk again and again; nobody is told anything meanwhile.
+    let told = tokio::time::timeout(Duration::from_secs(2), leader.until_settled()).await;
+    assert!(told.is_err() && leader.saved == saved && leader.closed.is_none(), "{:?}", leader.closed);
+    assert!(!head_page.says("[0]"));
+    sqlx::query("GRANT INSERT ON document_update TO samspil_app").execute(&mut database).await.unwrap();
+    converge(&mut [&mut leader, &mut head_page], &mut leader_browser, document, &["[0]", "[9]"]).await;
+    assert!(leader.refused.is_empty());
+    drop(database);
+    server.stop().await;
+}
