@@ -1,4 +1,4 @@
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::*;
 
@@ -94,5 +94,17 @@ fn an_origin_is_https_unless_it_is_this_machine() {
     ] {
         let mut check = Check::default();
         assert_eq!(check.origin("SAMSPIL_PUBLIC_URL", url, PUBLIC_EXAMPLE).is_some(), accepted, "{url}");
+    }
+}
+
+#[test]
+fn every_setting_stands_in_the_readme() {
+    let readme = include_str!("../../../README.md");
+    for argument in Line::command().get_arguments() {
+        let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else { continue };
+        // A secret and its file share a line.
+        let written =
+            readme.contains(&format!("`{variable}`")) || readme.contains(&format!("`{}`, `…_FILE`", variable.trim_end_matches("_FILE")));
+        assert!(written, "{variable}");
     }
 }
