@@ -764,8 +764,8 @@ async fn waiting(demo: &Demo, slug: &str) -> Vec<(String, String, Option<String>
 
 #[sqlx::test(migrations = "../migrations")]
 async fn each_warning_and_each_missing_signature_waits_for_whoever_can_mend_it(pool: PgPool) {
-    let demo = Demo::new(pool).await;
     type Items = &'static [(&'static str, &'static str, Option<&'static str>)];
+    let demo = Demo::new(pool).await;
     let table: [(&str, Items); 10] = [
         ("p-chef-dagtilbud", &[("sign", "Børnehuset Strandsneglen", None)]),
         ("p-l-strandsneglen", &[]),
