@@ -17,6 +17,8 @@ use yrs::Text as _;
 use crate::harness::{Browser, Door, Live, TestServer, first_text, people};
 
 const UNIT: &str = "Fjordskolen";
+/// What freezing for signing does to the rights.
+const FREEZE: &str = "UPDATE document SET status = 'ready_to_sign', access_version = access_version + 1 WHERE id = $1";
 const SECTION: &str = "rammer";
 
 /// The two parties of one agreement, at their browsers, and the agreement's document.
@@ -390,7 +392,6 @@ async fn g5_nothing_is_accepted_into_a_frozen_text() {
         leader.type_in(SECTION, 0, "før ").await;
         head_page.type_in(SECTION, 0, "også før ").await;
     }
-    const FREEZE: &str = "UPDATE document SET status = 'ready_to_sign', access_version = access_version + 1 WHERE id = $1";
     while_typing(&mut leader, SECTION, sqlx::query(FREEZE).bind(document).execute(&mut database)).await.unwrap();
     let frozen_at = head(&mut database, document).await;
     let frozen = leader_browser.content(document).await;

@@ -44,7 +44,7 @@ pub const SUBPROTOCOL: &str = "samspil.v1";
 /// Something is sent at least so often: standard clients take a socket that says nothing for 30 s as dead.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// A socket that hears nothing, not even an answer to a ping, for so long is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Writing one round of frames may take so long.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// Each socket has these, also when nothing is said; the library's own are 128 KiB each.
@@ -54,7 +54,7 @@ const WRITE_BUFFER_BYTES: usize = 16 << 10;
 /// How long a peer that is told goodbye may take to say it, too.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a sign-in in use by a socket is noted as used.
-const SEEN_EVERY: Duration = Duration::from_secs(60);
+const SEEN_EVERY: Duration = Duration::from_mins(1);
 
 /// An awareness message that says nothing: the heartbeat that every client understands and none reacts to.
 const NOTHING: &[u8] = &[1, 1, 0];

@@ -219,13 +219,13 @@ impl Task {
                 outcome = settled(&mut live.compacting) => {
                     live.compacting = None;
                     if let Some(outcome) = outcome {
-                        self.compacted(&mut live, outcome);
+                        self.compacted(&mut live, &outcome);
                     }
                 }
             }
-            self.perform(&mut live, effects);
+            live.perform(effects);
             self.append(&mut live).await;
-            self.answer(&mut live);
+            live.answer();
             self.load(&mut live);
             self.compact(&mut live);
             if self.ended(&mut live) {
@@ -290,35 +290,6 @@ impl Task {
         }
     }
 
-    fn perform(&self, live: &mut Live, effects: Vec<Effect>) {
-        let mut slow = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Send(peer, frame) => {
-                    if live.outboxes.get(&peer).is_some_and(|outbox| outbox.push(frame).is_err()) {
-                        slow.push(peer);
-                    }
-                }
-                Effect::Close(peer, code, why) => {
-                    if let Some(outbox) = live.outboxes.remove(&peer) {
-                        outbox.close(code, why);
-                    }
-                }
-                Effect::Reload => live.reload = true,
-                Effect::Refresh => live.refresh = true,
-            }
-        }
-        if !slow.is_empty() {
-            let mut effects = Vec::new();
-            for peer in slow {
-                metrics::counter!("samspil_slow_peers_total").increment(1);
-                live.outboxes.remove(&peer);
-                live.room.leave(peer, &mut effects);
-            }
-            self.perform(live, effects);
-        }
-    }
-
     /// Asks the room for a batch and gives it to the journal.
     async fn append(&self, live: &mut Live) {
         if live.appending.is_some() || live.loading.is_some() || live.refresh || live.reload {
@@ -328,19 +299,7 @@ impl Task {
         if let Some(batch) = live.room.next_batch(self.around.clock.now(), &mut effects) {
             live.appending = Some(self.around.journal.append(batch).await);
         }
-        self.perform(live, effects);
-    }
-
-    fn answer(&self, live: &mut Live) {
-        if live.asking.is_empty() {
-            return;
-        }
-        let Some(document) = live.room.committed() else { return };
-        let committed = Committed { seq: live.room.head(), content: document.content().into() };
-        for asking in live.asking.drain(..) {
-            // Who asked may have given up.
-            let _ = asking.send(committed.clone());
-        }
+        live.perform(effects);
     }
 
     /// Begins to load what is out of date, once nothing is on its way.
@@ -401,9 +360,9 @@ impl Task {
         ));
     }
 
-    fn compacted(&self, live: &mut Live, outcome: compaction::Outcome) {
+    fn compacted(&self, live: &mut Live, outcome: &compaction::Outcome) {
         match outcome {
-            compaction::Outcome::Kept { seq } => live.snapshot_seq = seq,
+            compaction::Outcome::Kept { seq } => live.snapshot_seq = *seq,
             // Tried again when as much has been written once more.
             compaction::Outcome::Failed => live.snapshot_seq = live.room.head(),
             compaction::Outcome::Differs => {
@@ -447,6 +406,51 @@ impl Task {
                 // The newcomer may have given up.
                 let _ = answer.send(Err(code));
             }
+        }
+    }
+}
+
+impl Live {
+    /// Does what the room wants done.
+    fn perform(&mut self, effects: Vec<Effect>) {
+        let mut slow = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send(peer, frame) => {
+                    if self.outboxes.get(&peer).is_some_and(|outbox| outbox.push(frame).is_err()) {
+                        slow.push(peer);
+                    }
+                }
+                Effect::Close(peer, code, why) => {
+                    if let Some(outbox) = self.outboxes.remove(&peer) {
+                        outbox.close(code, why);
+                    }
+                }
+                Effect::Reload => self.reload = true,
+                Effect::Refresh => self.refresh = true,
+            }
+        }
+        if !slow.is_empty() {
+            let mut effects = Vec::new();
+            for peer in slow {
+                metrics::counter!("samspil_slow_peers_total").increment(1);
+                self.outboxes.remove(&peer);
+                self.room.leave(peer, &mut effects);
+            }
+            self.perform(effects);
+        }
+    }
+
+    /// Answers who asked for the content, if the room is settled.
+    fn answer(&mut self) {
+        if self.asking.is_empty() {
+            return;
+        }
+        let Some(document) = self.room.committed() else { return };
+        let committed = Committed { seq: self.room.head(), content: document.content().into() };
+        for asking in self.asking.drain(..) {
+            // Who asked may have given up.
+            let _ = asking.send(committed.clone());
         }
     }
 }

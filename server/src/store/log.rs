@@ -261,7 +261,7 @@ pub async fn append(store: &Store, batches: &[&Batch]) -> std::result::Result<Ve
     let heads = raise_heads(&mut transaction, batches).await?;
     check_versions(&mut transaction, batches, &heads).await?;
     take_clients(&mut transaction, batches).await?;
-    let first: Vec<u64> = batches.iter().map(|batch| heads[&batch.document].head + 1 - batch.rows.len() as u64).collect();
+    let first: Vec<u64> = batches.iter().map(|batch| heads[&batch.document].seq + 1 - batch.rows.len() as u64).collect();
     insert_rows(&mut transaction, batches, &first).await?;
     for batch in batches {
         begin_drafting(&mut transaction, batch, &heads[&batch.document]).await?;
@@ -274,7 +274,7 @@ pub async fn append(store: &Store, batches: &[&Batch]) -> std::result::Result<Ve
 }
 
 struct Head {
-    head: u64,
+    seq: u64,
     status: String,
     access_version: i64,
 }
@@ -296,7 +296,7 @@ async fn raise_heads(transaction: &mut Transaction, batches: &[&Batch]) -> std::
     .await?;
     let heads: HashMap<DocumentId, Head> = rows
         .into_iter()
-        .map(|row| (DocumentId(row.id), Head { head: unsigned(row.head), status: row.status, access_version: row.access_version }))
+        .map(|row| (DocumentId(row.id), Head { seq: unsigned(row.head), status: row.status, access_version: row.access_version }))
         .collect();
     let missing: Vec<DocumentId> = batches.iter().map(|batch| batch.document).filter(|id| !heads.contains_key(id)).collect();
     if missing.is_empty() { Ok(heads) } else { Err(NotAppended::AccessChanged(missing)) }
