@@ -9,6 +9,7 @@ import type { GoalOrigin } from '$lib/protocol/GoalOrigin';
 import type { NewProposal } from '$lib/protocol/NewProposal';
 import type { PeerPerson } from '$lib/protocol/PeerPerson';
 import type { SaveStatus } from '$lib/state/state';
+import { readCaret } from './caret';
 import { textOf } from './content';
 import * as goals from './goals';
 import type { Goal, IndicatorValues, Relation } from './goals';
@@ -63,6 +64,7 @@ export class LiveDocument {
 		this.replica = new Replica(options, {
 			changed: () => this.refresh(),
 			replaced: () => this.adopt(),
+			others: readCaret,
 			presence: () => this.refreshPeers(),
 			event: (event) => this.emit(event)
 		});

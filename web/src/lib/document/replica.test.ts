@@ -28,7 +28,7 @@ afterEach(async () => {
 function replicaOf(person: typeof HANNE, to = room): Replica {
 	const replica = new Replica(
 		{ documentId: 'd1', personId: person.id, connection: { makeSocket: to.socketFor(person), url: () => 'ws://test', random: () => 0 } },
-		{ changed: () => {}, replaced: () => {}, presence: () => {}, event: () => {} }
+		{ changed: () => {}, replaced: () => {}, others: () => {}, presence: () => {}, event: () => {} }
 	);
 	open.push(replica);
 	return replica;

@@ -34,6 +34,8 @@ export interface ReplicaListener {
 	changed(): void;
 	/** A new Y.Doc stands in the place of the old one. */
 	replaced(): void;
+	/** Words of others are about to come into the text. */
+	others(): void;
 	presence(): void;
 	event(event: Event): void;
 }
@@ -365,10 +367,12 @@ export class Replica {
 				this.onStep1(message.stateVector);
 				return;
 			case 'step2':
+				this.listener.others();
 				Y.applyUpdate(this.doc, message.update, this);
 				this.onSynced();
 				return;
 			case 'update':
+				this.listener.others();
 				Y.applyUpdate(this.doc, message.update, this);
 				return;
 			case 'awareness':

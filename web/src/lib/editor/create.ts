@@ -8,6 +8,7 @@ import type * as Y from 'yjs';
 import { nodeType } from './commands';
 import { cursors } from './cursors';
 import { keys, type KeyActions } from './keys';
+import { ownCaret } from './own-caret';
 import { fitted, PasteParser } from './paste';
 import { placeholder } from './placeholder';
 import { sectionSchema, type FragmentKind } from './schema';
@@ -38,6 +39,7 @@ export function createEditor(options: EditorOptions): EditorView {
 	const filled = fragment.length > 0 ? initProseMirrorDoc(fragment, sectionSchema) : null;
 	const plugins: Plugin[] = [
 		ySyncPlugin(fragment, filled ? { mapping: filled.mapping } : {}),
+		...(fragment.doc ? [ownCaret(fragment.doc)] : []),
 		undoSelection(options.undo, fragment),
 		cursors(options.awareness),
 		placeholder(options.placeholder),

@@ -8,6 +8,7 @@ import { Decoration, DecorationSet, type EditorView } from 'prosemirror-view';
 import { absolutePositionToRelativePosition, relativePositionToAbsolutePosition, ySyncPluginKey } from 'y-prosemirror';
 import type { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
+import { readCaret } from '$lib/document/caret';
 
 const FLAG_RESTS_AFTER_MS = 2_000;
 /** y-prosemirror has written what was typed by then; positions made before are one step off. */
@@ -98,6 +99,7 @@ class CursorView {
 		clearTimeout(this.rebuildTimer);
 		this.rebuildTimer = setTimeout(() => {
 			if (this.view.isDestroyed || this.isUpToDate()) return;
+			readCaret();
 			this.view.dispatch(this.view.state.tr.setMeta(cursorsKey, true).setMeta('addToHistory', false));
 		}, afterMs);
 	}
