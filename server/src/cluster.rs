@@ -141,6 +141,15 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// The URL of the main database of the cluster that another process runs in this data directory, as the role that the server
+    /// runs as; `None` when there is no cluster there.
+    pub fn url_of_running(data_dir: &Path) -> Option<String> {
+        let base = data_dir.join("postgresql").canonicalize().ok()?;
+        let account = Account::of_postgresql().ok()?;
+        let socket_dir = socket_dir(&base, &account).ok()?;
+        Some(format!("postgres://samspil_app@localhost/{DATABASE}?host={}", socket_dir.display()))
+    }
+
     /// The URL of the main database, as the role that the server runs as.
     pub fn app_url(&self) -> String {
         self.url("samspil_app", DATABASE)

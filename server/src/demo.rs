@@ -90,7 +90,7 @@ Choose anybody on the sign-in page. For a start:
 const DEMO_NOW: &str = "2026-11-23T13:30:00+01:00";
 
 /// The demo clock: at the first start it stands at `demo_now`, then it runs on, also while the server is stopped.
-fn clock(data_dir: &Path) -> Result<Clock, Error> {
+pub fn clock(data_dir: &Path) -> Result<Clock, Error> {
     let path = data_dir.join("demo-clock-offset-ms");
     let failed = |source| Error::Clock { path: path.display().to_string(), source };
     if let Ok(text) = fs::read_to_string(&path)

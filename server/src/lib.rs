@@ -7,6 +7,7 @@
 //! The modules in reading order; each uses what stands below it, never what stands above.
 
 pub mod app;
+pub mod bench;
 pub mod clock;
 pub mod cluster;
 pub mod config;

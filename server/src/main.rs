@@ -1,12 +1,16 @@
 //! The command line: one call for each command.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use samspil_server::app::App;
+use samspil_server::bench;
 use samspil_server::clock::Clock;
+use samspil_server::cluster::Cluster;
 use samspil_server::config::{Config, Settings};
 use samspil_server::demo::{self, Demo};
 use samspil_server::domain::ids::DocumentId;
@@ -69,6 +73,11 @@ enum Command {
         #[command(flatten)]
         settings: Box<Settings>,
     },
+    /// What `make bench` needs.
+    Bench {
+        #[command(subcommand)]
+        command: Bench,
+    },
     /// Makes a link that ties whoever signs in through it, once and within 24 hours, to a person.
     Invite {
         /// The person's id, or the id in the data they were imported from.
@@ -76,6 +85,21 @@ enum Command {
         /// A role to put the person into, for the whole municipality, e.g. `admin`; it counts once their token carries it, too.
         #[arg(long, value_name = "ROLE")]
         role: Option<String>,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Makes agreements with synthetic people in the demo that runs in SAMSPIL_DATA_DIR, one session each, and writes a line of JSON
+    /// for each document: `document_id` and `cookies`, the two parties' first.
+    Prepare {
+        #[command(flatten)]
+        wanted: bench::Wanted,
+        /// Where the lines go.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
         #[command(flatten)]
         settings: Box<Settings>,
     },
@@ -108,6 +132,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::CheckConfig { settings } => check_config(&settings),
         Command::Import { dir, dry_run, settings } => import(dir, if dry_run { Mode::DryRun } else { Mode::Apply }, &settings).await,
         Command::Verify { document, all: _, settings } => verify_documents(document.map(DocumentId), &settings).await,
+        Command::Bench { command: Bench::Prepare { wanted, out, settings } } => bench_prepare(wanted, &out, &settings).await,
         Command::Invite { person, role, settings } => invite(&person, role.as_deref(), &settings).await,
     }
 }
@@ -185,6 +210,17 @@ async fn invite(person: &str, role: Option<&str>, settings: &Settings) -> anyhow
         anyhow::ensure!(auth::sign_in::appoint(&store, id, role, now).await?, "there is no municipality yet; import one first");
     }
     println!("{}", auth::sign_in::invite(&store, id, &public_url, now).await?);
+    Ok(())
+}
+
+async fn bench_prepare(wanted: bench::Wanted, out: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let url = Cluster::url_of_running(&settings.data_dir).context("no demo runs in SAMSPIL_DATA_DIR; start `samspil demo` first")?;
+    let store = Store::connect(&url, settings.limits.database_connections_max)?;
+    store.check_schema().await?;
+    let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
+    let mut out = BufWriter::new(File::create(out).with_context(|| format!("{} cannot be written", out.display()))?);
+    bench::prepare(&store, demo::clock(&settings.data_dir)?, &public_url, wanted, &mut out).await?;
+    out.flush()?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use sqlx::{PgPool, Postgres};
 
 pub mod agreements;
 pub mod audit;
+pub mod bench;
 pub mod chain;
 pub mod comments;
 pub mod creation;
