@@ -98,10 +98,13 @@ pub fn clock(data_dir: &Path) -> Result<Clock, Error> {
     {
         return Ok(Clock::offset(Duration::milliseconds(offset_ms)));
     }
-    let demo_now: DateTime<Utc> = DEMO_NOW.parse().expect("the constant is a moment");
-    let offset = demo_now - Clock::machine().now();
+    let offset = demo_now() - Clock::machine().now();
     fs::write(&path, format!("{}\n", offset.num_milliseconds())).map_err(failed)?;
     Ok(Clock::offset(offset))
+}
+
+fn demo_now() -> DateTime<Utc> {
+    DEMO_NOW.parse().expect("the constant is a moment")
 }
 
 #[cfg(test)]
