@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod kills;
 mod live;
 mod oidc_judge;
 mod process;

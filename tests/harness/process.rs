@@ -3,8 +3,9 @@
 use std::env;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -31,16 +32,53 @@ impl ServerProcess {
 
     /// Kills it, giving it no time for anything, and starts it again at the same address.
     pub async fn kill_and_restart(mut self) -> Self {
-        self.child.kill().await.unwrap();
+        // It may have ended already, which is as good.
+        let _ = self.child.kill().await;
         let address = self.public_url.trim_start_matches("http://").to_owned();
         let (child, public_url) = spawn(&self.data_dir, &address).await;
         Self { child, data_dir: self.data_dir, public_url }
     }
 
+    /// Kills it together with its whole database at one moment, as when the power fails, and starts it again.
+    pub async fn power_fails_and_returns(self) -> Self {
+        let database = self.postmaster();
+        // The database has a process group of its own.
+        rustix::process::kill_process_group(database, Signal::KILL).unwrap();
+        self.kill_and_restart().await
+    }
+
+    /// Kills one of the processes of the database that serve our connections: the database stops all others, forgets everything
+    /// that is not in its log, and starts anew by itself.
+    pub fn crash_database(&self, choose: impl FnOnce(usize) -> usize) {
+        let serving = serving_us(self.postmaster());
+        if let Some(process) = serving.get(choose(serving.len())) {
+            // It may just have ended.
+            let _ = rustix::process::kill_process(*process, Signal::KILL);
+        }
+    }
+
+    fn postmaster(&self) -> Pid {
+        let file = self.data_dir.path().join("postgresql/data/postmaster.pid");
+        let text = std::fs::read_to_string(file).unwrap();
+        Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap()
+    }
+
+    /// Asks it to stop, waits until it has, and starts it again. Answers how long stopping took, database and all.
+    pub async fn stop_and_restart(mut self) -> (Duration, Self) {
+        let begun = Instant::now();
+        rustix::process::kill_process(self.process(), Signal::TERM).unwrap();
+        assert_eq!(self.child.wait().await.unwrap().code(), Some(0));
+        let took = begun.elapsed();
+        (took, self.kill_and_restart().await)
+    }
+
+    fn process(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().expect("it runs")).unwrap()).unwrap()
+    }
+
     /// Asks it to stop and waits until it has; returns its exit code.
     pub async fn terminate(mut self) -> Option<i32> {
-        let id = i32::try_from(self.child.id().expect("it runs")).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(self.process(), Signal::TERM).unwrap();
         self.child.wait().await.unwrap().code()
     }
 
@@ -78,4 +116,16 @@ async fn binary() -> PathBuf {
     let built = Command::new(env!("CARGO")).args(["build", "-p", "samspil-server"]).current_dir(&root).status().await.unwrap();
     assert!(built.success(), "the server does not build");
     root.join("target/debug/samspil")
+}
+
+/// The database's processes that serve the server's connections.
+fn serving_us(postmaster: Pid) -> Vec<Pid> {
+    let parent = format!("PPid:\t{}\n", postmaster.as_raw_nonzero());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+        let command = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        (status.contains(&parent) && command.contains("samspil_app")).then(|| Pid::from_raw(pid)).flatten()
+    });
+    processes.collect()
 }
