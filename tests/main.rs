@@ -11,3 +11,4 @@ mod process;
 mod server;
 mod signing_out;
 mod strangers;
+mod yjs_judge;
