@@ -104,11 +104,11 @@ pub async fn add_unit(transaction: &mut Transaction, ground: &Ground, cast: Cast
         },
     )
     .await?;
-    let year = at.year();
+    let (agreement, year) = (Uuid::now_v7(), at.year());
     sqlx::query!(
         "INSERT INTO agreement (id, unit_id, title, period_from, period_to, unit_leader_id, counterpart_id, current_document_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        Uuid::now_v7(),
+        agreement,
         unit.0,
         name,
         NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default(),
@@ -119,6 +119,9 @@ pub async fn add_unit(transaction: &mut Transaction, ground: &Ground, cast: Cast
     )
     .execute(&mut **transaction)
     .await?;
+    sqlx::query!("INSERT INTO agreement_version (agreement_id, document_id) VALUES ($1, $2)", agreement, document.0)
+        .execute(&mut **transaction)
+        .await?;
     Ok(Unit { document, people })
 }
 
