@@ -148,9 +148,6 @@ impl Index {
             }
             admitted.brings_news = false;
         }
-        if admitted.clients.len() > limits.clients_max {
-            return Err(Refusal::new(1, RefusalCode::TooLarge, "more clients than update_clients_max"));
-        }
         if !admitted.clients.iter().all(|client| writer.may_use(*client)) {
             return Err(Refusal::new(8, RefusalCode::ClientId, "a client id of somebody else, or a retired one"));
         }
@@ -264,8 +261,12 @@ struct Stage<'i> {
     ends: HashMap<u64, u32>,
     by_origin: HashMap<(Option<Id>, PlaceId), usize>,
     runs: Vec<(u64, Run)>,
+    /// For each section: how many of its blocks are here already.
+    known: Vec<usize>,
     dead: Vec<(usize, usize)>,
     deleted: Vec<(u64, Range)>,
+    /// Several values in one block under one key: only the last of them can be the key's, so all of it has to be deleted.
+    outdated: Vec<(u64, Range)>,
     touches_goals: bool,
 }
 
@@ -283,8 +284,10 @@ impl<'i> Stage<'i> {
             ends: HashMap::new(),
             by_origin: HashMap::new(),
             runs: Vec::new(),
+            known: Vec::new(),
             dead: Vec::new(),
             deleted: Vec::new(),
+            outdated: Vec::new(),
             touches_goals: false,
         }
     }
@@ -292,11 +295,16 @@ impl<'i> Stage<'i> {
     fn read(mut self, update: &Bytes, parsed: &Parsed<'_>) -> Result<Admitted, Refusal> {
         self.blocks(parsed)?;
         self.deletes(parsed)?;
+        self.outdated(parsed)?;
         let mut clients: Vec<u64> = self.runs.iter().map(|(client, _)| *client).collect();
         clients.sort_unstable();
         clients.dedup();
         Ok(Admitted {
-            update: if self.dead.is_empty() { update.clone() } else { collect_dead(update, parsed, &self.dead) },
+            update: if self.dead.is_empty() && self.known.iter().all(|known| *known == 0) {
+                update.clone()
+            } else {
+                rewritten(update, parsed, &self.known, &self.dead)
+            },
             brings_news: !self.runs.is_empty() || !self.deleted.is_empty(),
             clients,
             touches_goals: self.touches_goals,
@@ -310,11 +318,18 @@ impl<'i> Stage<'i> {
     /// Goes through the blocks of all clients in an order in which each comes after what it names (rule 6): a client's
     /// blocks in turn, pausing at one that waits for another client's until that has been read.
     fn blocks(&mut self, parsed: &Parsed<'_>) -> Result<(), Refusal> {
+        let mut writing = 0usize;
         for section in &parsed.sections {
-            if section.first_clock > self.next(section.client) && self.trust == Trust::Outside {
+            let next = self.next(section.client);
+            if section.first_clock > next && self.trust == Trust::Outside {
                 return Err(Refusal::new(5, RefusalCode::Gap, "starts after what is here"));
             }
+            writing += usize::from(section.end() > next);
+            if writing > self.limits.clients_max && self.trust == Trust::Outside {
+                return Err(Refusal::new(1, RefusalCode::TooLarge, "more clients than update_clients_max"));
+            }
             self.ends.insert(section.client, section.end());
+            self.known.push(section.blocks.partition_point(|block| block.clock + block.len <= next));
         }
         let by_client: HashMap<u64, usize> = parsed.sections.iter().enumerate().map(|(at, section)| (section.client, at)).collect();
         let mut position = vec![0usize; parsed.sections.len()];
@@ -356,6 +371,10 @@ impl<'i> Stage<'i> {
                         self.push(section.client, Run { from: known, to: end, place: COLLECTED });
                     }
                     Standing::At(place, placed) => {
+                        let values = matches!(block.content, Content::Values { .. }) && block.len > 1;
+                        if values && self.trust == Trust::Outside && self.place(place).key.is_some() {
+                            self.outdated.push((section.client, Range { from: block.clock, to: end }));
+                        }
                         self.touches_goals |= self.node(self.place(place).node).root == Root::Goals;
                         if let Placed::Type(kind) = placed {
                             self.new_node(Id { client: section.client, clock: block.clock }, kind, place);
@@ -372,11 +391,6 @@ impl<'i> Stage<'i> {
     fn standing(&mut self, client: u64, block: &Block<'_>, known: u32) -> Result<Standing, Refusal> {
         if block.content == Content::Collected {
             return Ok(Standing::Dead);
-        }
-        if block.clock < known {
-            // The first part is here: the rest stands where that stands.
-            let place = self.whereabouts(Id { client, clock: known - 1 }).unwrap_or(COLLECTED);
-            return self.fits(place, block);
         }
         for id in [block.origin, block.right_origin].into_iter().flatten() {
             if self.whereabouts(id).is_none() {
@@ -401,6 +415,16 @@ impl<'i> Stage<'i> {
                 Err(id) => return self.missing(id),
             },
         };
+        // The first part is here: the rest must stand where that stands.
+        if block.clock < known && self.trust == Trust::Outside {
+            let here = self.whereabouts(Id { client, clock: known - 1 }).unwrap_or(COLLECTED);
+            match (self.is_dead(here), self.is_dead(place)) {
+                (true, true) => {}
+                (false, false) if here == place => {}
+                (false, false) => return Err(Refusal::new(9, RefusalCode::Schema, "its first part stands elsewhere")),
+                _ => return Err(Refusal::new(6, RefusalCode::Dead, "its first part is gone, the rest is not")),
+            }
+        }
         if self.trust == Trust::Outside && place != COLLECTED {
             let same = self.by_origin.entry((block.origin, if block.origin.is_some() { 0 } else { place })).or_default();
             *same += 1;
@@ -450,7 +474,8 @@ impl<'i> Stage<'i> {
         if let Some(at) = staged {
             return Ok(node_id(self.index.nodes.len() + at));
         }
-        let kind = Kind::of_root(name).filter(|_| self.trust == Trust::Kept);
+        // Every document has goals, but one that was made without any says so nowhere.
+        let kind = Kind::of_root(name).filter(|kind| self.trust == Trust::Kept || *kind == Kind::Goals);
         let Some(kind) = kind else { return Err(Refusal::new(7, RefusalCode::Schema, "a root that this document does not have")) };
         let root = match kind {
             Kind::Meta => Root::Meta,
@@ -499,6 +524,17 @@ impl<'i> Stage<'i> {
                     }
                     self.delete(*client, part)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// A key has one value. One that is neither deleted nor the last would outlive the type it stands in, and yrs would read freed memory.
+    fn outdated(&self, parsed: &Parsed<'_>) -> Result<(), Refusal> {
+        for (client, range) in &self.outdated {
+            let deleted = parsed.deletes.iter().find(|(other, _)| other == client).map_or(&[][..], |(_, ranges)| ranges);
+            if !uncovered(deleted, *range).is_empty() {
+                return Err(Refusal::new(9, RefusalCode::Schema, "several values under one key"));
             }
         }
         Ok(())
@@ -601,16 +637,19 @@ impl<'i> Stage<'i> {
 
 const CYCLE: Refusal = Refusal::new(6, RefusalCode::Malformed, "blocks that name each other in a circle");
 
-/// The same update with these blocks collected.
-fn collect_dead(update: &Bytes, parsed: &Parsed<'_>, dead: &[(usize, usize)]) -> Bytes {
+/// The same update without the blocks that are here already, and with the dead ones collected. Known blocks are not harmless: Yjs looks
+/// up what they name, even if it then leaves them alone, so that a forged one would hold back or break off what comes after it.
+fn rewritten(update: &Bytes, parsed: &Parsed<'_>, known: &[usize], dead: &[(usize, usize)]) -> Bytes {
     let dead: std::collections::HashSet<(usize, usize)> = dead.iter().copied().collect();
+    let new = || parsed.sections.iter().zip(known).enumerate().filter(|(_, (section, known))| **known < section.blocks.len());
     let mut out = BytesMut::with_capacity(update.len());
-    put_varuint(&mut out, parsed.sections.len() as u64);
-    for (at, section) in parsed.sections.iter().enumerate() {
-        put_varuint(&mut out, section.blocks.len() as u64);
+    put_varuint(&mut out, new().count() as u64);
+    for (at, (section, known)) in new() {
+        let blocks = &section.blocks[*known..];
+        put_varuint(&mut out, blocks.len() as u64);
         put_varuint(&mut out, section.client);
-        put_varuint(&mut out, u64::from(section.first_clock));
-        for (position, block) in section.blocks.iter().enumerate() {
+        put_varuint(&mut out, u64::from(blocks[0].clock));
+        for (position, block) in (*known..).zip(blocks) {
             if dead.contains(&(at, position)) {
                 out.put_u8(0);
                 put_varuint(&mut out, u64::from(block.len));

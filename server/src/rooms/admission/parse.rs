@@ -56,7 +56,8 @@ pub(super) enum Content {
     String,
     /// The beginning or end of a mark.
     Format,
-    /// Plain values, and whether there is exactly one and it is a string, number, truth value or nothing.
+    /// Plain values, and whether each is a string, number, truth value or nothing. Several: values that followed one another under one
+    /// key, which Yjs keeps as one block as long as undo may want them back.
     Values { plain: bool },
     /// A new type.
     Map,
@@ -300,7 +301,7 @@ fn content(reader: &mut Reader<'_>, kind: u8, limits: &UpdateLimits) -> Result<(
         8 => {
             let count = reader.count(1)?;
             let Ok(len @ 1..) = u32::try_from(count) else { return Err(malformed(2, "an empty block")) };
-            let mut plain = count == 1;
+            let mut plain = true;
             for _ in 0..count {
                 plain &= value(reader, limits)?;
             }

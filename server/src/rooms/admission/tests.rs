@@ -390,6 +390,94 @@ fn a_block_that_names_itself_or_a_circle_is_refused() {
     refused(index.admit(&hex("020105008406000178010600840500017800"), &Party, &LIMITS), 6, RefusalCode::Malformed);
 }
 
+/// One client's blocks from clock `first`, then its deleted ranges (from, length).
+fn one_client(client: u8, first: u8, blocks: &[&[u8]], deletes: &[(u8, u8)]) -> Bytes {
+    let count = |number: usize| u8::try_from(number).unwrap();
+    let mut out = vec![1, count(blocks.len()), client, first];
+    out.extend(blocks.concat());
+    out.push(count(deletes.len().min(1)));
+    if !deletes.is_empty() {
+        out.extend([client, count(deletes.len())]);
+        out.extend(deletes.iter().flat_map(|(from, length)| [*from, *length]));
+    }
+    out.into()
+}
+
+const HEADING: &[u8] = b"\x07\x01\x13section:kerneopgave\x03\x07heading";
+
+/// Killer: the value that is not the key's last one stays alive when its element is deleted, and yrs reads the freed element (a
+/// segmentation fault, or a state that nobody can read). Yjs makes such blocks of values that are all deleted and that undo keeps.
+#[test]
+fn several_values_under_one_key_come_in_only_as_deleted_ones() {
+    let index = open(&seed());
+    let levels = b"\x28\x00\x07\x00\x05level\x02\x7d\x03\x7d\x04";
+    let update = |deletes| one_client(7, 0, &[HEADING, levels], deletes);
+    refused(index.admit(&update(&[]), &Party, &LIMITS), 9, RefusalCode::Schema);
+    refused(index.admit(&update(&[(2, 1)]), &Party, &LIMITS), 9, RefusalCode::Schema);
+    assert!(index.admit(&update(&[(1, 2)]), &Party, &LIMITS).is_ok());
+    // The same for a plain value of a goal: a rank that was changed twice offline.
+    let goal = b"\x27\x01\x05goals\x02g2\x01";
+    let ranks = b"\x28\x00\x07\x00\x04rank\x02\x77\x02c0\x77\x02a3";
+    assert!(index.admit(&one_client(7, 0, &[goal, ranks], &[(1, 2)]), &Party, &LIMITS).is_ok());
+    refused(index.admit(&one_client(7, 0, &[goal, ranks], &[]), &Party, &LIMITS), 9, RefusalCode::Schema);
+}
+
+/// Yjs looks up what a block names also when it has the block: one that names what nobody has would hold back all that follows.
+#[test]
+fn a_block_that_is_here_already_is_not_passed_on() {
+    let mut index = open(&seed());
+    let honest = one_client(7, 0, &[HEADING], &[]);
+    index.learn(index.admit(&honest, &Party, &LIMITS).unwrap());
+    let next: &[u8] = b"\x87\x07\x00\x03\x07heading";
+    let forged: &[u8] = b"\x87\x63\x64\x03\x07heading";
+    let admitted = index.admit(&one_client(7, 0, &[forged, next], &[]), &Party, &LIMITS).unwrap();
+    assert_eq!(admitted.update, one_client(7, 1, &[next], &[]));
+}
+
+#[test]
+fn the_rest_of_a_block_stands_where_its_beginning_stands() {
+    let mut index = open(&seed());
+    let text = b"\x07\x00\x07\x00\x06";
+    index.learn(index.admit(&one_client(7, 0, &[HEADING, text, b"\x04\x00\x07\x01\x03ord"], &[]), &Party, &LIMITS).unwrap());
+    let rest = |block: &[u8]| index.admit(&one_client(7, 2, &[block], &[]), &Party, &LIMITS);
+    assert!(rest(b"\x04\x00\x07\x01\x06ordene").is_ok());
+    // Said to stand in a text that is not there: yrs would park it, Yjs hold it back.
+    refused(rest(b"\x04\x00\x08\x63\x06ordene"), 6, RefusalCode::Gap);
+    refused(rest(b"\xc4\x07\x01\x08\x63\x06ordene"), 6, RefusalCode::Gap);
+    // In another place than its beginning.
+    refused(rest(b"\x84\x07\x00\x06ordene"), 9, RefusalCode::Schema);
+}
+
+#[test]
+fn r1_no_more_clients_with_new_blocks_than_the_limit() {
+    let index = open(&seed());
+    let update = |clients: u8| {
+        let mut out = vec![clients];
+        for client in 1..=clients {
+            out.extend([1, client, 0]);
+            out.extend(HEADING);
+        }
+        out.push(0);
+        index.admit(&out.into(), &Anybody, &LIMITS)
+    };
+    assert!(update(63).is_ok());
+    assert!(update(64).is_ok());
+    refused(update(65), 1, RefusalCode::TooLarge);
+}
+
+#[test]
+fn the_first_goal_of_a_document_that_was_made_without_any_comes_in() {
+    let server = doc(999);
+    let section = server.get_or_insert_xml_fragment("section:kerneopgave");
+    section.push_back(&mut server.transact_mut(), XmlElementPrelim::empty("paragraph"));
+    let mine = replica(&server, 7);
+    let update = write(&mine, |doc| {
+        let goals = doc.get_or_insert_map("goals");
+        yrs::Map::insert(&goals, &mut doc.transact_mut(), "g1", yrs::MapPrelim::from([("rank", "a1")]));
+    });
+    assert!(open(&server).admit(&update, &Party, &LIMITS).unwrap().touches_goals);
+}
+
 /// Updates that Yjs made, from the golden frames: each comes in on a document that has what it builds on.
 #[test]
 fn golden_updates_made_by_yjs_are_admitted() {
