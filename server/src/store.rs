@@ -49,12 +49,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Did the database refuse the data itself (SQLSTATE classes 22 and 23)? Everything else may pass when tried again.
+    /// Did the database refuse the data itself (SQLSTATE classes 22, 23, and 54: more than it can hold, e.g. in an index)? Everything
+    /// else may pass when tried again.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
             Error::Database(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+                error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
             }
             Error::Database(_) => false,
             Error::Unknown { .. } => true,

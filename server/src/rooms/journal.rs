@@ -92,6 +92,11 @@ async fn append_all(store: &Store, mut jobs: Vec<Job>) {
                     answer(job, Appended::AccessChanged);
                 }
             }
+            Err(Failed::Rewound(documents)) => {
+                for job in jobs.extract_if(.., |job| documents.contains(&job.batch.document)) {
+                    answer(job, Appended::Unknown);
+                }
+            }
             Err(Failed::Taken(documents)) => {
                 for job in jobs.extract_if(.., |job| documents.contains(&job.batch.document)) {
                     answer(job, Appended::ClientTaken);
@@ -111,6 +116,7 @@ async fn append_all(store: &Store, mut jobs: Vec<Job>) {
 enum Failed {
     Changed(Vec<crate::domain::ids::DocumentId>),
     Taken(Vec<crate::domain::ids::DocumentId>),
+    Rewound(Vec<crate::domain::ids::DocumentId>),
     Refused,
     Unknown,
 }
@@ -120,6 +126,10 @@ async fn appended(store: &Store, batches: &[&Batch]) -> Result<Vec<u64>, Failed>
         Ok(Ok(firsts)) => Ok(firsts),
         Ok(Err(NotAppended::AccessChanged(documents))) => Err(Failed::Changed(documents)),
         Ok(Err(NotAppended::ClientTaken(documents))) => Err(Failed::Taken(documents)),
+        Ok(Err(NotAppended::Rewound(documents))) => {
+            tracing::error!(rooms = batches.len(), rewound = documents.len(), "the database went back in time");
+            Err(Failed::Rewound(documents))
+        }
         Ok(Err(NotAppended::Store(error))) => {
             let refused = error.is_refusal();
             tracing::error!(rooms = batches.len(), refused, error = &error as &dyn std::error::Error, "a batch was not appended");

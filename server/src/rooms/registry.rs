@@ -218,7 +218,7 @@ async fn watch(rooms: Rooms, mut ended: broadcast::Receiver<SessionId>) {
     loop {
         tokio::select! {
             session = ended.recv() => match session {
-                Ok(session) => session_ended(&rooms, session).await,
+                Ok(session) => session_ended(&rooms, session),
                 Err(broadcast::error::RecvError::Lagged(_)) => every.reset_immediately(),
                 Err(broadcast::error::RecvError::Closed) => return,
             },
@@ -231,10 +231,11 @@ async fn watch(rooms: Rooms, mut ended: broadcast::Receiver<SessionId>) {
     }
 }
 
-async fn session_ended(rooms: &Rooms, session: SessionId) {
+fn session_ended(rooms: &Rooms, session: SessionId) {
     let open: Vec<RoomHandle> = rooms.registry.rooms().values().cloned().collect();
     for room in open.into_iter().filter(|room| room.watched().sessions.contains_key(&session)) {
-        let _ = room.inbox.send(Input::SessionEnded(session)).await;
+        // One room that is busy must not keep the others waiting; it is found again by the session's version.
+        let _ = room.inbox.try_send(Input::SessionEnded(session));
     }
 }
 
@@ -260,7 +261,8 @@ async fn compare(rooms: &Rooms) -> crate::store::Result<()> {
             || held.persons.iter().any(|(id, version)| current.persons.get(id) != Some(version))
             || held.sessions.iter().any(|(id, version)| current.sessions.get(id) != Some(version));
         if changed {
-            let _ = room.inbox.send(Input::Refresh).await;
+            // A room that is busy is asked again in a second; the others are asked now.
+            let _ = room.inbox.try_send(Input::Refresh);
         }
     }
     Ok(())

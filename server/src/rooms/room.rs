@@ -123,6 +123,8 @@ struct Peer {
     told: Abilities,
     /// Update frames that have arrived.
     frames: u64,
+    /// How many of them it has been told are settled.
+    settled: u64,
     /// It was sent step 1 after a gap: until its next step 2, gaps are not answered.
     resyncing: bool,
     refusals_in_a_row: u32,
@@ -243,7 +245,7 @@ impl Room {
         let id = PeerId(self.next_peer);
         self.next_peer = self.next_peer.wrapping_add(1).max(1);
         newcomer.person.colour = self.colour(newcomer.principal.person);
-        self.peers.insert(id, Peer { newcomer, told, frames: 0, resyncing: false, refusals_in_a_row: 0, welcomed: false });
+        self.peers.insert(id, Peer { newcomer, told, frames: 0, settled: 0, resyncing: false, refusals_in_a_row: 0, welcomed: false });
         self.asking.push(Asking::Welcome(id));
         self.answer(now, out);
         Ok(id)
@@ -264,7 +266,8 @@ impl Room {
     /// A peer's connection has ended.
     pub fn leave(&mut self, peer: PeerId, out: &mut Vec<Effect>) {
         if let Some(gone) = self.peers.remove(&peer) {
-            if self.waiting.iter().chain(self.in_flight.iter().flat_map(|batch| &batch.frames)).any(|waiting| waiting.peer == peer) {
+            // Not only what waits or is on its way: it may be in the very batch that is being made.
+            if gone.frames > gone.settled {
                 self.departed.insert(peer, gone.newcomer);
             }
             let relay = self.presence.leave(peer);
@@ -290,6 +293,8 @@ impl Room {
                     self.close(peer, CloseCode::Stop, "the state vector is too large", out);
                     return;
                 }
+                // Who asks again while the answer has to wait gets one: the newer question knows more.
+                self.asking.retain(|asking| !matches!(asking, Asking::Diff(other, _) if *other == peer));
                 self.asking.push(Asking::Diff(peer, state_vector));
                 self.answer(now, out);
             }
@@ -329,6 +334,7 @@ impl Room {
         }
         let mut batch = Batch {
             document: self.id,
+            head: self.head,
             versions: Versions { document: self.access.version, ..Versions::default() },
             rows: Vec::new(),
             clients: Vec::new(),
@@ -371,10 +377,10 @@ impl Room {
                 }
                 Err(NotApplied::Broken(what)) => {
                     tracing::error!(document.id = %self.id, person.id = %waiting.author.person, what, "an admitted update broke the document");
-                    self.close(waiting.peer, CloseCode::Stop, "the update could not be applied", out);
                     // Everything of this round is admitted again on the document as it is on disk.
                     self.put_back(in_flight.frames);
                     self.document = None;
+                    self.close(waiting.peer, CloseCode::Stop, "the update could not be applied", out);
                     out.push(Effect::Reload);
                     return None;
                 }
@@ -400,13 +406,14 @@ impl Room {
     }
 
     fn admit(&mut self, waiting: &Waiting, now: DateTime<Utc>) -> Result<super::document::Applied, NotApplied> {
-        let may_write = match self.writer(waiting.peer) {
+        let mut may_write = match self.writer(waiting.peer) {
             None => Err(RefusalCode::NotSaving),
             Some(newcomer) => writes(newcomer, &self.access.document, now),
         };
         let Some(document) = &mut self.document else { return Err(NotApplied::Broken("no document".into())) };
+        // A full document is one that nobody may write in; what is here already is no offence in it.
         if document.is_larger_than(self.limits.document_bytes_max) || document.clients() > self.limits.document_clients_max {
-            return Err(NotApplied::Refused(Refusal::new(1, RefusalCode::DocumentFull, "the document has reached its largest size")));
+            may_write = may_write.and(Err(RefusalCode::DocumentFull));
         }
         document.write(&waiting.update, DocumentWriter { person: waiting.author.person, may_write }, &self.update_limits)
     }
@@ -492,6 +499,8 @@ impl Room {
             }
             self.waiting.clear();
             self.waiting_bytes = 0;
+            self.turned_away.clear();
+            self.departed.clear();
         } else if log.snapshot.as_ref().is_some_and(|snapshot| snapshot.seq > self.head) {
             let everything = document.state();
             self.fan_out(None, &everything, out);
@@ -514,6 +523,11 @@ impl Room {
         now: DateTime<Utc>,
         out: &mut Vec<Effect>,
     ) {
+        // A freeze retires client ids: who owns which is read again with everything else.
+        if access.version != self.access.version && self.is_settled() {
+            self.document = None;
+            out.push(Effect::Reload);
+        }
         self.access = access;
         let mut over = Vec::new();
         for (id, peer) in &mut self.peers {
@@ -645,14 +659,17 @@ impl Room {
         out.extend(others.map(|(id, _)| Effect::Send(*id, frame.clone())));
     }
 
-    fn acknowledge(&self, settled: &BTreeMap<PeerId, u64>, out: &mut Vec<Effect>) {
+    fn acknowledge(&mut self, settled: &BTreeMap<PeerId, u64>, out: &mut Vec<Effect>) {
         self.acknowledge_at(settled, self.head, out);
     }
 
-    fn acknowledge_at(&self, settled: &BTreeMap<PeerId, u64>, seq: u64, out: &mut Vec<Effect>) {
-        for (peer, frames) in settled {
-            if self.peers.get(peer).is_some_and(|peer| peer.newcomer.samspil) {
-                out.push(Effect::Send(*peer, frame::saved(*frames, seq)));
+    /// The count never goes back: of what was turned away while later frames came in, the later ones spoke already.
+    fn acknowledge_at(&mut self, settled: &BTreeMap<PeerId, u64>, seq: u64, out: &mut Vec<Effect>) {
+        for (id, frames) in settled {
+            let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.settled < *frames) else { continue };
+            peer.settled = *frames;
+            if peer.newcomer.samspil {
+                out.push(Effect::Send(*id, frame::saved(*frames, seq)));
             }
         }
     }

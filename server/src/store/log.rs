@@ -70,6 +70,8 @@ pub struct Versions {
 pub struct Batch {
     /// The document.
     pub document: DocumentId,
+    /// The log stood at least here when the updates were admitted: they may build on all of it.
+    pub head: u64,
     /// What it was admitted under.
     pub versions: Versions,
     /// The updates, in order.
@@ -112,6 +114,9 @@ pub enum NotAppended {
     /// In these documents a client id turned out to be somebody else's.
     #[error("a client id is somebody else's")]
     ClientTaken(Vec<DocumentId>),
+    /// These documents' logs end before what the updates may build on: the database went back in time.
+    #[error("the log ends before what the updates build on")]
+    Rewound(Vec<DocumentId>),
     /// The database failed or refused.
     #[error(transparent)]
     Store(#[from] super::Error),
@@ -259,6 +264,7 @@ pub struct CurrentVersions {
 pub async fn append(store: &Store, batches: &[&Batch]) -> std::result::Result<Vec<u64>, NotAppended> {
     let mut transaction = store.begin().await?;
     let heads = raise_heads(&mut transaction, batches).await?;
+    check_heads(batches, &heads)?;
     check_versions(&mut transaction, batches, &heads).await?;
     take_clients(&mut transaction, batches).await?;
     let first: Vec<u64> = batches.iter().map(|batch| heads[&batch.document].seq + 1 - batch.rows.len() as u64).collect();
@@ -300,6 +306,13 @@ async fn raise_heads(transaction: &mut Transaction, batches: &[&Batch]) -> std::
         .collect();
     let missing: Vec<DocumentId> = batches.iter().map(|batch| batch.document).filter(|id| !heads.contains_key(id)).collect();
     if missing.is_empty() { Ok(heads) } else { Err(NotAppended::AccessChanged(missing)) }
+}
+
+/// What builds on words that are no longer there would never replay again.
+fn check_heads(batches: &[&Batch], heads: &HashMap<DocumentId, Head>) -> std::result::Result<(), NotAppended> {
+    let rewound = |batch: &&&Batch| heads[&batch.document].seq < batch.head + batch.rows.len() as u64;
+    let rewound: Vec<DocumentId> = batches.iter().filter(rewound).map(|batch| batch.document).collect();
+    if rewound.is_empty() { Ok(()) } else { Err(NotAppended::Rewound(rewound)) }
 }
 
 /// Holds the rights still while the words are written: a right taken away before this commits is seen here; one taken away

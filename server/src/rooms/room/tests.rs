@@ -477,3 +477,93 @@ fn h4_a_batch_that_is_made_again_refuses_nothing_twice() {
     room.appended(&Disk::new().commit(&batch), now(), &mut out);
     assert_eq!(told(&out), ["1: saved 2 at 2"], "and counted");
 }
+
+#[test]
+fn h3_the_count_of_settled_frames_never_goes_back() {
+    let limits = Limits { room_unsaved_updates_max: 2, ..Limits::default() };
+    let mut disk = Disk::new();
+    let mut room = Room::open(DocumentId(id(100)), 1, &disk.log(), access(AgreementStatus::InDialogue, 0), limits).unwrap();
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "et "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    room.frame(leader, &typed(8, "to "), now(), &mut out);
+    room.frame(leader, &typed(9, "tre "), now(), &mut out);
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    assert_eq!(told(&out), ["1: refused 3 NotSaving Resync", "1: saved 1 at 2"]);
+    out.clear();
+    room.frame(leader, &typed(10, "fire "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    assert_eq!(told(&out), ["1: saved 4 at 4", "1: sync 0"], "the third was refused, and the fourth says that it is settled");
+}
+
+#[test]
+fn l5_in_a_full_document_what_is_here_already_is_no_offence() {
+    let limits = Limits { document_bytes_max: 10, ..Limits::default() };
+    let mut room = Room::open(DocumentId(id(100)), 1, &Disk::new().log(), access(AgreementStatus::InDialogue, 0), limits).unwrap();
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &frame::sync_step2(&first_update()), now(), &mut out);
+    room.frame(leader, &typed(7, "for meget "), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["1: refused 2 DocumentFull KeepAsProposal", "1: saved 2 at 1"]);
+}
+
+#[test]
+fn who_is_sent_away_while_a_batch_is_made_has_what_came_before_written() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let mut standard = newcomer(LEADER);
+    standard.samspil = false;
+    let leader = room.join(standard, now(), &mut Vec::new()).unwrap();
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "gode ord "), now(), &mut out);
+    room.frame(leader, &frame::update(&Bytes::from_static(b"\x05")), now(), &mut out);
+    room.next_batch(now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["1: closed 4403"]);
+    room.appended(&Appended::Unknown, now(), &mut out);
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    assert_eq!(room.next_batch(now(), &mut out).expect("the good words").rows.len(), 1);
+}
+
+#[test]
+fn s2_who_asks_again_while_the_answer_has_to_wait_gets_one() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "ord "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    for _ in 0..100 {
+        room.frame(leader, &frame::sync_step1(&[0]), now(), &mut out);
+    }
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    assert_eq!(told(&out), ["1: saved 1 at 2", "1: sync 1"]);
+}
+
+#[test]
+fn r8_ids_that_a_freeze_retired_are_retired_after_reopening() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "ord "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    out.clear();
+    // Frozen and opened again, with nothing on its way either time.
+    let mut log = disk.log();
+    log.owners.push(crate::store::log::Owner { client: 7, person: Some(PersonId(id(LEADER))), retired: true });
+    room.access(access(AgreementStatus::InDialogue, 2), &BTreeMap::new(), now(), &mut out);
+    assert_eq!(told(&out), ["reload"]);
+    out.clear();
+    room.reloaded(&log, now(), &mut out).unwrap();
+    room.frame(leader, &typed(7, "ord og flere "), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["1: refused 2 ClientId NewClientId", "1: saved 2 at 2"]);
+}
