@@ -318,14 +318,14 @@ impl<'i> Stage<'i> {
     /// Goes through the blocks of all clients in an order in which each comes after what it names (rule 6): a client's
     /// blocks in turn, pausing at one that waits for another client's until that has been read.
     fn blocks(&mut self, parsed: &Parsed<'_>) -> Result<(), Refusal> {
-        let mut writing = 0usize;
+        let mut writers = 0usize;
         for section in &parsed.sections {
             let next = self.next(section.client);
             if section.first_clock > next && self.trust == Trust::Outside {
                 return Err(Refusal::new(5, RefusalCode::Gap, "starts after what is here"));
             }
-            writing += usize::from(section.end() > next);
-            if writing > self.limits.clients_max && self.trust == Trust::Outside {
+            writers += usize::from(section.end() > next);
+            if writers > self.limits.clients_max && self.trust == Trust::Outside {
                 return Err(Refusal::new(1, RefusalCode::TooLarge, "more clients than update_clients_max"));
             }
             self.ends.insert(section.client, section.end());
