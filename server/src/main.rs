@@ -92,7 +92,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Makes agreements with synthetic people in the demo that runs in SAMSPIL_DATA_DIR, one session each, and writes a line of JSON
+    /// Makes agreements with synthetic people in the demo that runs in the data directory, one session each, and writes a line of JSON
     /// for each document: `document_id` and `cookies`, the two parties' first.
     Prepare {
         #[command(flatten)]

@@ -312,6 +312,13 @@ impl Room {
         }
     }
 
+    /// No more words fit until some are saved.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let in_flight = self.in_flight.as_ref().map_or(0, |batch| batch.frames.len());
+        self.waiting.len() + in_flight >= self.limits.room_unsaved_updates_max || self.waiting_bytes >= self.limits.room_unsaved_bytes_max
+    }
+
     /// What is here and cannot be saved is bounded; beyond it, new words stay with their writer.
     fn refuse_overflow(&mut self, out: &mut Vec<Effect>) {
         let in_flight = self.in_flight.as_ref().map_or(0, |batch| batch.frames.len());

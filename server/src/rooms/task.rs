@@ -42,6 +42,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long the first retry of a failed load waits; each further one twice as long, up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
+/// A full room waits so long for words to be saved before it turns new ones away.
+const PATIENCE_WHEN_FULL: Duration = Duration::from_millis(500);
 /// Input taken in one round before the room is asked for a batch.
 const ROUND_MAX: usize = 1_024;
 
@@ -125,6 +127,8 @@ struct Live {
     idle_since: Option<Instant>,
     snapshot_seq: u64,
     compacting: Option<oneshot::Receiver<compaction::Outcome>>,
+    /// Since when no more words fit until some are saved.
+    full_since: Option<Instant>,
 }
 
 /// However the task ends, nobody is left on a socket that nobody reads from.
@@ -195,6 +199,7 @@ impl Task {
             idle_since: Some(Instant::now()),
             snapshot_seq,
             compacting: None,
+            full_since: None,
         };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -212,7 +217,7 @@ impl Task {
                 }
                 // Before the inbox, which under load is never empty.
                 _ = tick.tick() => live.room.tick(self.around.clock.now(), &mut effects),
-                input = self.inbox.recv() => match input {
+                input = self.inbox.recv(), if !live.holds_back() => match input {
                     Some(input) => self.inputs(&mut live, input, &mut effects),
                     None => live.stopping = true,
                 },
@@ -236,14 +241,13 @@ impl Task {
 
     /// The first input and whatever else is waiting: one batch for all of it.
     fn inputs(&mut self, live: &mut Live, first: Input, effects: &mut Vec<Effect>) {
-        let mut next = Some(first);
-        for _ in 0..ROUND_MAX {
-            let Some(input) = next else { break };
-            self.input(live, input, effects);
-            next = self.inbox.try_recv().ok();
-        }
-        if let Some(input) = next {
-            self.input(live, input, effects);
+        self.input(live, first, effects);
+        for _ in 1..ROUND_MAX {
+            if live.room.is_full() {
+                break;
+            }
+            let Ok(next) = self.inbox.try_recv() else { break };
+            self.input(live, next, effects);
         }
     }
 
@@ -411,6 +415,16 @@ impl Task {
 }
 
 impl Live {
+    /// A room that is full of words on their way reads its inbox more slowly, and with it the sockets; when nothing has been saved
+    /// for a while, it goes on reading and turns words away, so that people are told within a second (G9).
+    fn holds_back(&mut self) -> bool {
+        if !self.room.is_full() {
+            self.full_since = None;
+            return false;
+        }
+        self.full_since.get_or_insert_with(Instant::now).elapsed() < PATIENCE_WHEN_FULL
+    }
+
     /// Does what the room wants done.
     fn perform(&mut self, effects: Vec<Effect>) {
         let mut slow = Vec::new();
