@@ -265,7 +265,6 @@ pub async fn append(store: &Store, batches: &[&Batch]) -> std::result::Result<Ve
     let mut transaction = store.begin().await?;
     let heads = raise_heads(&mut transaction, batches).await?;
     check_heads(batches, &heads)?;
-    check_versions(&mut transaction, batches, &heads).await?;
     take_clients(&mut transaction, batches).await?;
     let first: Vec<u64> = batches.iter().map(|batch| heads[&batch.document].seq + 1 - batch.rows.len() as u64).collect();
     insert_rows(&mut transaction, batches, &first).await?;
@@ -285,27 +284,55 @@ struct Head {
     access_version: i64,
 }
 
-/// Locks the documents in ascending order of id and raises their heads: the row lock gives the order of the log.
+/// Locks the documents in ascending order of id and raises their heads: the row lock gives the order of the log. Then holds the
+/// rights still while the words are written: one taken away before this commits is seen here, one taken away after it waits for
+/// this transaction. All of it in one question, because each costs as much as the work it asks for; that persons come after
+/// documents, and sessions after persons, is said by each looking at the one before.
 async fn raise_heads(transaction: &mut Transaction, batches: &[&Batch]) -> std::result::Result<HashMap<DocumentId, Head>, NotAppended> {
     let ids: Vec<Uuid> = batches.iter().map(|batch| batch.document.0).collect();
     let counts: Vec<i64> = batches.iter().map(|batch| signed(batch.rows.len() as u64)).collect();
+    let persons: Vec<Uuid> = batches.iter().flat_map(|batch| batch.versions.persons.iter().map(|(id, _)| id.0)).collect();
+    let sessions: Vec<Uuid> = batches.iter().flat_map(|batch| batch.versions.sessions.iter().map(|(id, _)| id.0)).collect();
     let rows = sqlx::query!(
-        r#"WITH locked AS (SELECT id FROM document WHERE id = ANY($1) ORDER BY id FOR UPDATE)
-           UPDATE document SET head = document.head + added.count
-           FROM locked JOIN unnest($1::uuid[], $2::bigint[]) AS added (id, count) USING (id)
-           WHERE document.id = locked.id
-           RETURNING document.id, document.head, document.status, document.access_version"#,
+        r#"WITH locked AS (SELECT id FROM document WHERE id = ANY($1) ORDER BY id FOR UPDATE),
+           raised AS (
+               UPDATE document SET head = document.head + added.count
+               FROM locked JOIN unnest($1::uuid[], $2::bigint[]) AS added (id, count) USING (id)
+               WHERE document.id = locked.id
+               RETURNING document.id, document.access_version, document.head, document.status),
+           persons AS (SELECT id, access_version FROM person
+               WHERE id = ANY($3) AND (SELECT count(*) FROM raised) >= 0 ORDER BY id FOR SHARE),
+           sessions AS (SELECT id, access_version FROM session
+               WHERE id = ANY($4) AND (SELECT count(*) FROM persons) >= 0 ORDER BY id FOR SHARE)
+           SELECT id AS "id!", access_version AS "version!", head AS "head?", status AS "status?" FROM raised
+           UNION ALL SELECT id, access_version, NULL, NULL FROM persons
+           UNION ALL SELECT id, access_version, NULL, NULL FROM sessions"#,
         &ids,
-        &counts
+        &counts,
+        &persons,
+        &sessions
     )
     .fetch_all(&mut **transaction)
     .await?;
-    let heads: HashMap<DocumentId, Head> = rows
-        .into_iter()
-        .map(|row| (DocumentId(row.id), Head { seq: unsigned(row.head), status: row.status, access_version: row.access_version }))
-        .collect();
-    let missing: Vec<DocumentId> = batches.iter().map(|batch| batch.document).filter(|id| !heads.contains_key(id)).collect();
-    if missing.is_empty() { Ok(heads) } else { Err(NotAppended::AccessChanged(missing)) }
+    let (mut heads, mut versions) = (HashMap::new(), HashMap::new());
+    for row in rows {
+        match (row.head, row.status) {
+            (Some(head), Some(status)) => {
+                heads.insert(DocumentId(row.id), Head { seq: unsigned(head), status, access_version: row.version });
+            }
+            // Ids of people and sessions are UUIDs: no two are the same.
+            _ => {
+                versions.insert(row.id, row.version);
+            }
+        }
+    }
+    let holds = |batch: &Batch| {
+        heads.get(&batch.document).is_some_and(|head: &Head| head.access_version == batch.versions.document)
+            && batch.versions.persons.iter().all(|(id, version)| versions.get(&id.0) == Some(version))
+            && batch.versions.sessions.iter().all(|(id, version)| versions.get(&id.0) == Some(version))
+    };
+    let changed: Vec<DocumentId> = batches.iter().filter(|batch| !holds(batch)).map(|batch| batch.document).collect();
+    if changed.is_empty() { Ok(heads) } else { Err(NotAppended::AccessChanged(changed)) }
 }
 
 /// What builds on words that are no longer there would never replay again.
@@ -313,45 +340,6 @@ fn check_heads(batches: &[&Batch], heads: &HashMap<DocumentId, Head>) -> std::re
     let rewound = |batch: &&&Batch| heads[&batch.document].seq < batch.head + batch.rows.len() as u64;
     let rewound: Vec<DocumentId> = batches.iter().filter(rewound).map(|batch| batch.document).collect();
     if rewound.is_empty() { Ok(()) } else { Err(NotAppended::Rewound(rewound)) }
-}
-
-/// Holds the rights still while the words are written: a right taken away before this commits is seen here; one taken away
-/// after it waits for this transaction.
-async fn check_versions(
-    transaction: &mut Transaction,
-    batches: &[&Batch],
-    heads: &HashMap<DocumentId, Head>,
-) -> std::result::Result<(), NotAppended> {
-    let mut persons: Vec<Uuid> = batches.iter().flat_map(|batch| batch.versions.persons.iter().map(|(id, _)| id.0)).collect();
-    let mut sessions: Vec<Uuid> = batches.iter().flat_map(|batch| batch.versions.sessions.iter().map(|(id, _)| id.0)).collect();
-    persons.sort_unstable();
-    persons.dedup();
-    sessions.sort_unstable();
-    sessions.dedup();
-    let persons: HashMap<Uuid, i64> =
-        sqlx::query!("SELECT id, access_version FROM person WHERE id = ANY($1) ORDER BY id FOR SHARE", &persons)
-            .fetch_all(&mut **transaction)
-            .await?
-            .into_iter()
-            .map(|row| (row.id, row.access_version))
-            .collect();
-    let sessions: HashMap<Uuid, i64> =
-        sqlx::query!("SELECT id, access_version FROM session WHERE id = ANY($1) ORDER BY id FOR SHARE", &sessions)
-            .fetch_all(&mut **transaction)
-            .await?
-            .into_iter()
-            .map(|row| (row.id, row.access_version))
-            .collect();
-    let changed: Vec<DocumentId> = batches
-        .iter()
-        .filter(|batch| {
-            heads[&batch.document].access_version != batch.versions.document
-                || batch.versions.persons.iter().any(|(id, version)| persons.get(&id.0) != Some(version))
-                || batch.versions.sessions.iter().any(|(id, version)| sessions.get(&id.0) != Some(version))
-        })
-        .map(|batch| batch.document)
-        .collect();
-    if changed.is_empty() { Ok(()) } else { Err(NotAppended::AccessChanged(changed)) }
 }
 
 /// The first to use a client id in a document owns it there; somebody else's is found out before anything is written.

@@ -149,3 +149,26 @@ async fn what_builds_on_words_that_a_restored_database_lacks_is_not_written(pool
     assert!(matches!(&appended, Err(NotAppended::Rewound(documents)) if *documents == [batch.document]), "{appended:?}");
     assert_eq!(head(&store, batch.document).await, before);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_change_that_touches_no_right_is_waited_for_and_then_the_words_are_written(pool: PgPool) {
+    let (store, batch) = demo(pool).await;
+    let before = head(&store, batch.document).await;
+    // New rows under the same versions: the session is noted as used, the person gets a title.
+    for (place, person) in [(1, false), (2, true)] {
+        let mut touching = store.begin().await.unwrap();
+        if person {
+            sqlx::query!("UPDATE person SET title = 'Rektor' WHERE id = $1", batch.versions.persons[0].0.0).execute(&mut *touching).await
+        } else {
+            sqlx::query!("UPDATE session SET seen_at = $2 WHERE id = $1", SESSION.0, now()).execute(&mut *touching).await
+        }
+        .unwrap();
+        let appending = tokio::spawn({
+            let (store, batch) = (store.clone(), batch.clone());
+            async move { append(&store, &[&batch]).await }
+        });
+        somebody_waits(&store).await;
+        touching.commit().await.unwrap();
+        assert_eq!(appending.await.unwrap().unwrap(), [before + place]);
+    }
+}
