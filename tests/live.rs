@@ -7,7 +7,7 @@ use openidconnect::reqwest::Method;
 use samspil_client_protocol::message::{AbilityReason, RefusalAction, RefusalCode};
 use samspil_server::config::Limits;
 use serde_json::{Value, json};
-use sqlx::Row as _;
+use sqlx::{Connection as _, Row as _};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
@@ -485,5 +485,34 @@ async fn g9_while_nothing_can_be_saved_nothing_is_called_saved_and_then_all_of_i
     converge(&mut [&mut leader, &mut head_page], &mut leader_browser, document, &["[0]", "[9]"]).await;
     assert!(leader.refused.is_empty());
     drop(database);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g6_a_document_that_somebody_holds_in_the_database_holds_up_no_other() {
+    let server = TestServer::start().await;
+    let (mut held_browser, _, held) = parties(&server).await;
+    let mut other_browser = server.sign_in("p-l-klitskolen").await;
+    let other = other_browser.document_of("Klitskolen").await;
+    let mut in_held = Live::open(held_browser.door(held)).await;
+    let mut in_other = Live::open(other_browser.door(other)).await;
+    let mut holder = server.superuser().await;
+    let mut holding = holder.begin().await.unwrap();
+    sqlx::query("SELECT FROM document WHERE id = $1 FOR UPDATE").bind(held).execute(&mut *holding).await.unwrap();
+    let before = in_held.saved;
+    // Both gather while the first of them waits, and then go together.
+    for number in 0..20 {
+        in_held.type_in(SECTION, 0, &format!("[holdt {number}]")).await;
+        in_other.type_in(SECTION, 0, &format!("[fri {number}]")).await;
+    }
+    in_other.until_settled().await;
+    in_other.type_in(SECTION, 0, "[bagefter]").await;
+    in_other.until_settled().await;
+    assert!(other_browser.content(other).await.contains("[bagefter]"));
+    assert!(in_held.closed.is_none() && in_held.saved <= before + 1, "the held one waits");
+    holding.rollback().await.unwrap();
+    converge(&mut [&mut in_held], &mut held_browser, held, &["[holdt 0]", "[holdt 19]"]).await;
+    converge(&mut [&mut in_other], &mut other_browser, other, &["[fri 0]", "[fri 19]"]).await;
+    drop(holder);
     server.stop().await;
 }

@@ -5,7 +5,7 @@
 //! with it, and a long one slows only the rooms on that thread.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -312,8 +312,9 @@ impl Task {
             return;
         }
         let (refresh, reload) = (std::mem::take(&mut live.refresh), std::mem::take(&mut live.reload));
-        let sessions: Vec<(SessionId, PersonId)> =
+        let sessions: BTreeSet<(SessionId, PersonId)> =
             live.room.present().map(|(principal, ..)| (principal.session, principal.person)).collect();
+        let sessions: Vec<(SessionId, PersonId)> = sessions.into_iter().collect();
         let (around, document) = (self.around.clone(), self.document);
         let loading = self.around.main.spawn(async move {
             let mut wait = RETRY_FIRST;

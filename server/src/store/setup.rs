@@ -14,6 +14,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// How long a request waits for a free connection to the database before it is told that the database is busy.
 const CONNECTION_WAIT_MS_MAX: u64 = 5_000;
 
+/// How long a transaction waits for a row that another one holds. Shorter than the journal's patience: whatever a stalled
+/// transaction holds itself is let go then, so that a document held from outside holds up no other.
+const LOCK_WAIT_MS_MAX: &str = "4000";
+
 /// Why the schema could not be brought up to date, or does not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
@@ -114,7 +118,7 @@ pub async fn migrate(owner_url: &str) -> std::result::Result<usize, SchemaError>
 impl Store {
     /// Connects as the app. The database need not answer yet; whoever asks first learns whether it does.
     pub fn connect(url: &str, connections_max: u32) -> std::result::Result<Self, SchemaError> {
-        let options = url.parse::<PgConnectOptions>()?.application_name("samspil");
+        let options = url.parse::<PgConnectOptions>()?.application_name("samspil").options([("lock_timeout", LOCK_WAIT_MS_MAX)]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_millis(CONNECTION_WAIT_MS_MAX))

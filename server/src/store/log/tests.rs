@@ -109,7 +109,10 @@ async fn g5_no_update_commits_after_the_revocation_commits(pool: PgPool) {
         somebody_waits(&store).await;
         revocation.commit().await.unwrap();
         let appended = appending.await.unwrap();
-        assert!(matches!(&appended, Err(NotAppended::AccessChanged(documents)) if *documents == [batch.document]), "{taken:?}: {appended:?}");
+        assert!(
+            matches!(&appended, Err(NotAppended::AccessChanged(documents)) if *documents == [batch.document]),
+            "{taken:?}: {appended:?}"
+        );
         assert_eq!(head(&store, batch.document).await, before, "{taken:?}");
         match taken {
             Taken::Document => batch.versions.document += 1,
