@@ -5,6 +5,7 @@ import { EditorView } from 'prosemirror-view';
 import { initProseMirrorDoc, ySyncPlugin, ySyncPluginKey } from 'y-prosemirror';
 import type { Awareness } from 'y-protocols/awareness';
 import type * as Y from 'yjs';
+import { readCaret } from '$lib/document/caret';
 import { nodeType } from './commands';
 import { cursors } from './cursors';
 import { keys, type KeyActions } from './keys';
@@ -64,6 +65,8 @@ export function createEditor(options: EditorOptions): EditorView {
 			clipboardTextParser: (text) => plainText(text),
 			handleScrollToSelection: (view) => isRemote(view),
 			handleDOMEvents: {
+				// A key may come before the browser has told of the selection it acts on.
+				keydown: (_, event) => void (event.isComposing || readCaret()),
 				focus: (view) => void options.focused(view)
 			},
 			// Called while the view is still being made, when y-prosemirror fills it: so `this`.
