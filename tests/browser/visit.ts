@@ -73,7 +73,7 @@ export class Visitor {
 
 	/** The text is here. */
 	async ready(): Promise<void> {
-		await expect(this.save).toHaveText('Gemt', { timeout: 20_000 });
+		await expect(this.save).toHaveAttribute('data-save', 'saved', { timeout: 20_000 });
 	}
 
 	get save(): Locator {

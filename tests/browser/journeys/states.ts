@@ -1,0 +1,123 @@
+/** Every page in every state that a person may meet it in: what the journeys of accessibility and language go through. */
+import { expect, type Visitor } from '../visit.ts';
+import { server } from '../server.ts';
+
+export interface State {
+	readonly name: string;
+	readonly arrive: (visitor: Visitor) => Promise<void>;
+	/** Before the next state can be reached. */
+	readonly leave?: (visitor: Visitor) => Promise<void>;
+}
+
+const dialog = (visitor: Visitor) => visitor.page.getByRole('dialog');
+
+async function closeDialog(visitor: Visitor): Promise<void> {
+	await visitor.page.keyboard.press('Escape');
+	await expect(dialog(visitor)).toHaveCount(0);
+}
+
+/** One after another, by the leader of Fjordskolen unless said otherwise. */
+export const STATES: readonly State[] = [
+	{
+		name: 'signed out',
+		arrive: async ({ page }) => {
+			await page.goto('/');
+			await expect(page.getByRole('heading', { name: /^Log ind|^Sign in/ })).toBeVisible();
+		}
+	},
+	{
+		name: 'a sign-in that failed',
+		arrive: async ({ page }) => {
+			await page.goto('/login-problem?code=no_role');
+			await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+		}
+	},
+	{
+		name: 'the demo’s sign-in page',
+		arrive: async ({ page }) => {
+			await page.goto('/auth/login');
+			await expect(page).toHaveURL(new RegExp(`^${server().identityProvider}`));
+			await expect(page.getByRole('button')).not.toHaveCount(0);
+		}
+	},
+	{
+		name: 'Overblik',
+		arrive: async (visitor) => {
+			await visitor.signIn('p-l-fjordskolen');
+			await expect(visitor.page.locator('[data-region="text"]')).toBeVisible();
+		}
+	},
+	{
+		name: 'the person’s menu',
+		arrive: async ({ page }) => {
+			await page.locator('header.top .push button').click();
+			await expect(page.getByRole('menu')).toBeVisible();
+		},
+		leave: async ({ page }) => page.keyboard.press('Escape')
+	},
+	{
+		name: 'a page that does not exist',
+		arrive: async ({ page }) => {
+			await page.goto('/agreements/00000000-0000-4000-8000-000000000000');
+			await expect(page.getByRole('main').getByRole('heading', { level: 1 })).toBeVisible();
+		}
+	},
+	{ name: 'an agreement in dialogue, by its leader', arrive: (visitor) => visitor.open('p-l-fjordskolen', 'Fjordskolen') },
+	{
+		name: 'Gå til / gør',
+		arrive: async (visitor) => {
+			await visitor.page.keyboard.press('Control+.');
+			await expect(dialog(visitor)).toBeVisible();
+		},
+		leave: closeDialog
+	},
+	{
+		name: 'help',
+		arrive: async (visitor) => {
+			await visitor.page.locator('footer button').click();
+			await expect(dialog(visitor)).toBeVisible();
+		},
+		leave: closeDialog
+	},
+	{
+		name: 'choosing what a goal is connected to',
+		arrive: async (visitor) => {
+			await visitor.page.locator('article.goal .more button[aria-haspopup="dialog"]').first().click();
+			await expect(dialog(visitor).getByRole('searchbox')).toBeVisible();
+		},
+		leave: closeDialog
+	},
+	{
+		name: 'a goal of the chain',
+		arrive: async (visitor) => {
+			await visitor.page.locator('article.goal ol.chain button').first().click();
+			await expect(dialog(visitor)).toBeVisible();
+		},
+		leave: closeDialog
+	},
+	{
+		name: 'setting a link',
+		arrive: async (visitor) => {
+			await visitor.text('Kerneopgave').click();
+			await visitor.page.keyboard.press('Control+k');
+			await expect(dialog(visitor).getByRole('textbox').first()).toBeFocused();
+		},
+		leave: closeDialog
+	},
+	{
+		name: 'offline with unsent words',
+		arrive: async (visitor) => {
+			await visitor.context.setOffline(true);
+			await visitor.writeIn('Værdierne hos os', ' ord');
+			await expect(visitor.save).toHaveClass(/unsaved/);
+		},
+		leave: async (visitor) => {
+			await visitor.context.setOffline(false);
+			await visitor.acknowledged();
+		}
+	},
+	{ name: 'an agreement that others write', arrive: (visitor) => visitor.open('p-kd', 'Fjordskolen') },
+	{ name: 'frozen, one has signed', arrive: (visitor) => visitor.open('p-l-strandsneglen', 'Børnehuset Strandsneglen') },
+	{ name: 'signed', arrive: (visitor) => visitor.open('p-l-bibliotek', 'Klitfjord Bibliotek') },
+	{ name: 'not begun', arrive: (visitor) => visitor.open('p-l-oesterklit-2', 'Børnehuset Østerklit') }
+];
