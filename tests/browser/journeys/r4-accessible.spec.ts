@@ -134,7 +134,8 @@ test('R4 from signing in to a saved word, a goal and its place, with the keyboar
 	await leader.signIn('p-l-marehalm');
 	await page.keyboard.press('Control+.');
 	await expect(page.getByRole('combobox')).toBeFocused();
-	await page.keyboard.type('marehalm');
+	await page.keyboard.type('marehalm 2027');
+	await expect(page.getByRole('option', { selected: true })).toContainText('Marehalm');
 	await page.keyboard.press('Enter');
 	await leader.ready();
 
