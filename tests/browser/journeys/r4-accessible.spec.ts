@@ -34,7 +34,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
 
 for (const [width, height, why] of [
 	[320, 640, 'a small phone'],
-	[320, 256, '400 % zoom']
+	[320, 256, '400 % zoom'],
+	[768, 900, 'a tablet']
 ] as const) {
 	test(`R4 no page scrolls sideways and no target is smaller than 24 px at ${width} × ${height}, ${why}`, async ({ visit }) => {
 		test.setTimeout(120_000);
