@@ -451,6 +451,8 @@ async fn r1_a_document_that_cannot_be_loaded_is_an_error_and_never_an_empty_one(
     let server = TestServer::start().await;
     let (mut leader, _, document) = parties(&server).await;
     let before = leader.content(document).await;
+    // Whoever asked for the text may have opened it: nothing is in memory after this.
+    let server = server.restart().await;
     let mut database = server.superuser().await;
     sqlx::query("REVOKE SELECT ON document_update FROM samspil_app").execute(&mut database).await.unwrap();
     let mut live = Live::new(leader.door(document));
@@ -514,5 +516,25 @@ async fn g6_a_document_that_somebody_holds_in_the_database_holds_up_no_other() {
     converge(&mut [&mut in_held], &mut held_browser, held, &["[holdt 0]", "[holdt 19]"]).await;
     converge(&mut [&mut in_other], &mut other_browser, other, &["[fri 0]", "[fri 19]"]).await;
     drop(holder);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l8_l11_who_writes_faster_than_the_disk_is_read_more_slowly_and_never_refused() {
+    let limits = Limits {
+        peer_updates_per_s: 1_000_000,
+        peer_updates_burst: 1_000_000,
+        peer_bytes_per_s: 1 << 30,
+        room_unsaved_updates_max: 50,
+        ..Limits::default()
+    };
+    let server = TestServer::start_with(limits).await;
+    let (mut browser, _, document) = parties(&server).await;
+    let mut leader = Live::open(browser.door(document)).await;
+    for number in 0..3_000 {
+        leader.type_in(SECTION, 0, &format!("[{number}]")).await;
+    }
+    converge(&mut [&mut leader], &mut browser, document, &["[0]", "[2999]"]).await;
+    assert!(leader.refused.is_empty());
     server.stop().await;
 }
