@@ -538,3 +538,39 @@ async fn l8_l11_who_writes_faster_than_the_disk_is_read_more_slowly_and_never_re
     assert!(leader.refused.is_empty());
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_written_in_without_a_pause_has_snapshots_made() {
+    let limits = Limits { peer_updates_per_s: 1_000_000, peer_updates_burst: 1_000_000, peer_bytes_per_s: 1 << 30, ..Limits::default() };
+    let server = TestServer::start_with(limits).await;
+    let (browser, _, document) = parties(&server).await;
+    let mut leader = Live::open(browser.door(document)).await;
+    let mut database = server.superuser().await;
+    let snapshot = async {
+        loop {
+            let seq: i64 = sqlx::query_scalar("SELECT snapshot_seq FROM document WHERE id = $1")
+                .bind(document)
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
+            if seq > 2_000 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let write = async {
+        for _ in 0..20_000 {
+            leader.type_in(SECTION, 0, "x").await;
+            // There is always something on its way to the disk, and something behind that.
+            leader.until("heard", |leader| leader.waiting.len() < 200).await;
+        }
+        panic!("no snapshot was made while 20,000 edits came");
+    };
+    tokio::select! {
+        () = snapshot => {}
+        () = write => {}
+    }
+    drop(database);
+    server.stop().await;
+}

@@ -229,10 +229,11 @@ impl Task {
                 }
             }
             live.perform(effects);
-            self.append(&mut live).await;
+            // Who needs committed state comes first: where people write without a pause, this is the only moment at which there is one.
             live.answer();
-            self.load(&mut live);
             self.compact(&mut live);
+            self.append(&mut live).await;
+            self.load(&mut live);
             if self.ended(&mut live) {
                 return;
             }
