@@ -161,18 +161,25 @@ pub(super) async fn style() -> Response {
 }
 
 const STYLE: &str = "
-:root { color-scheme: light dark; font: 1.0625rem/1.5 system-ui, sans-serif; }
-body { margin: 0; background: Canvas; color: CanvasText; }
-main { max-width: 44rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
-.notice { border-inline-start: .25rem solid #b4540a; padding: .5rem 1rem; margin: 0 0 2rem; }
-h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 1.5rem; }
-h2 { font-size: 1.0625rem; margin: 1.75rem 0 .5rem; }
-ul { list-style: none; margin: 0; padding: 0; }
-li + li { margin-top: .25rem; }
-button { font: inherit; color: inherit; background: none; border: 1px solid #767676; border-radius: .375rem; padding: .5rem .875rem; cursor: pointer; }
-li button { width: 100%; text-align: start; display: flex; flex-wrap: wrap; gap: 0 .75rem; justify-content: space-between; }
-button:hover { border-color: currentColor; }
-button:focus-visible { outline: 3px solid #1d6fd1; outline-offset: 2px; }
+:root {
+  color-scheme: light dark; font: 1.0625rem/1.5 'IBM Plex Sans', 'Segoe UI', system-ui, sans-serif;
+  --paper: light-dark(#f7f8f5, #14171a); --text: light-dark(#1b2025, #e7e9e6); --quiet: light-dark(#5d666d, #98a1a8);
+  --rule: light-dark(#dcdfd9, #30363c); --edge: light-dark(#7f878b, #7a838b); --ink: light-dark(#2b3f9e, #a8b6ff);
+  --wash: light-dark(#e9edf9, #232a44); --warn: light-dark(#824b00, #efb662); --warn-wash: light-dark(#fcf0db, #38290f);
+}
+body { margin: 0; background: var(--paper); color: var(--text); }
+main { max-width: 39rem; margin: 0 auto; padding: 3rem 1rem 5rem; }
+.notice { color: var(--warn); background: var(--warn-wash); border-inline-start: 3px solid; padding: .625rem 1rem; margin: 0 0 2.5rem; font-size: .9375rem; }
+h1 { font-size: 2.125rem; line-height: 1.18; letter-spacing: -.015em; font-weight: 600; margin: 0 0 2rem; }
+h2 { font-size: .9375rem; font-weight: 600; color: var(--quiet); margin: 2rem 0 .25rem; }
+ul { list-style: none; margin: 0; padding: 0; border-top: 1px solid var(--rule); }
+li { border-bottom: 1px solid var(--rule); }
+button { font: inherit; color: var(--text); background: none; border: 1px solid var(--edge); border-radius: 3px; padding: .5rem 1rem; cursor: pointer; }
+li button { width: 100%; text-align: start; display: flex; flex-wrap: wrap; gap: 0 1rem; justify-content: space-between; border: 0; padding: .625rem .5rem; border-radius: 0; }
+li span { color: var(--quiet); }
+li strong { font-weight: 600; }
+button:hover { background: var(--wash); color: var(--ink); }
+button:focus-visible { outline: 3px solid var(--ink); outline-offset: 2px; }
 ";
 
 #[cfg(test)]
