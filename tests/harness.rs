@@ -7,7 +7,7 @@ mod process;
 mod server;
 
 pub use browser::{Browser, Socket};
-pub use live::{Door, Live, first_text};
+pub use live::{DEADLINE, Door, Live, first_text};
 pub use process::ServerProcess;
 pub use server::TestServer;
 

@@ -8,6 +8,7 @@ mod kills;
 mod live;
 mod oidc_judge;
 mod process;
+mod replay;
 mod server;
 mod signing_out;
 mod strangers;

@@ -159,6 +159,11 @@ impl Running {
         &self.public_url
     }
 
+    /// How many live documents are in memory.
+    pub fn open_rooms(&self) -> usize {
+        self.rooms.open_rooms()
+    }
+
     /// Stops: takes nothing new, saves what is under way, and says to every socket that it should come back.
     pub async fn stop(self) {
         self.stopping.begin();

@@ -52,6 +52,11 @@ impl TestServer {
         superuser(&self.superuser_url()).await
     }
 
+    /// How many rooms are in memory.
+    pub fn open_rooms(&self) -> usize {
+        self.running.open_rooms()
+    }
+
     /// A browser with nobody signed in.
     pub fn browser(&self) -> Browser {
         Browser::new(self.running.public_url())
