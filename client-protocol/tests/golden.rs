@@ -1,6 +1,8 @@
 //! The golden frames that Yjs and y-protocols made, read by us, and made again by us byte for byte (SPEC S1, P1). The web client's
 //! tests read the same file; `made_by` in it names the program that made it.
 
+#![cfg(test)]
+
 use bytes::Bytes;
 use samspil_client_protocol::frame::{self, ClientFrame, Reader};
 use serde_json::Value;
