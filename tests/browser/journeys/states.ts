@@ -72,6 +72,30 @@ export const STATES: readonly State[] = [
 		leave: closeDialog
 	},
 	{
+		name: 'who is here',
+		arrive: async (visitor) => {
+			const danish = (await visitor.page.locator('html').getAttribute('lang')) === 'da';
+			await visitor.page.keyboard.press('Control+.');
+			await dialog(visitor).getByRole('combobox').fill(danish ? 'Hvem er her' : 'Who is here');
+			await expect(dialog(visitor).getByRole('option')).toHaveCount(1);
+			await visitor.page.keyboard.press('Enter');
+			await expect(dialog(visitor).getByRole('combobox')).toHaveCount(0);
+			await expect(dialog(visitor)).toBeVisible();
+		},
+		leave: closeDialog
+	},
+	{
+		name: 'the contents, where there is no room for them beside the text',
+		arrive: async (visitor) => {
+			const { width, height } = visitor.page.viewportSize()!;
+			await visitor.page.setViewportSize({ width: Math.min(width, 700), height });
+			await visitor.page.locator('.docbar button.narrow').click();
+			await expect(dialog(visitor).getByRole('link')).not.toHaveCount(0);
+			await visitor.page.setViewportSize({ width, height });
+		},
+		leave: closeDialog
+	},
+	{
 		name: 'help',
 		arrive: async (visitor) => {
 			await visitor.page.locator('footer button').click();
@@ -119,5 +143,16 @@ export const STATES: readonly State[] = [
 	{ name: 'an agreement that others write', arrive: (visitor) => visitor.open('p-kd', 'Fjordskolen') },
 	{ name: 'frozen, one has signed', arrive: (visitor) => visitor.open('p-l-strandsneglen', 'Børnehuset Strandsneglen') },
 	{ name: 'signed', arrive: (visitor) => visitor.open('p-l-bibliotek', 'Klitfjord Bibliotek') },
-	{ name: 'not begun', arrive: (visitor) => visitor.open('p-l-oesterklit-2', 'Børnehuset Østerklit') }
+	{ name: 'not begun', arrive: (visitor) => visitor.open('p-l-oesterklit-2', 'Børnehuset Østerklit') },
+	{
+		// The last one: the page's socket stays out of reach.
+		name: 'a text that cannot be loaded',
+		arrive: async (visitor) => {
+			await visitor.page.routeWebSocket(/\/live\//, (socket) => socket.close({ code: 4000 }));
+			await visitor.signIn('p-l-vejpark');
+			await visitor.page.goto(await visitor.pathOf('Vej og Park'));
+			await expect(visitor.page.locator('.banner.bad')).toBeVisible({ timeout: 30_000 });
+			await expect(visitor.page.getByRole('textbox')).toHaveCount(0);
+		}
+	}
 ];
