@@ -30,6 +30,18 @@ async fn nobody_signed_in_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_reads_what_was_agreed_does_not_read_how_it_was_talked_over() {
+    let server = TestServer::start().await;
+    let mut mayor = server.sign_in("p-borgmester").await;
+    let document = mayor.document_of("Klitfjord Bibliotek").await;
+    assert_eq!(mayor.get(&format!("/api/documents/{document}")).await.status, 200);
+    assert_eq!(mayor.get(&format!("/api/documents/{document}/threads")).await.status, 404);
+    let mut leader = server.sign_in("p-l-bibliotek").await;
+    assert_eq!(leader.get(&format!("/api/documents/{document}/threads")).await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_path_is_a_page_unless_it_is_ours() {
     let server = TestServer::start().await;
     let mut browser = server.browser();

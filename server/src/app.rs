@@ -143,6 +143,7 @@ impl App {
         let site = Site { demo: matches!(config.provider, Provider::Demo { .. }), was_url: config.was_url.clone() };
         let api = http::Parts { store: store.clone(), sessions, clock, rooms: rooms.clone(), site };
         serving.push(tokio::spawn(serve(listener, router(parts, api), stop_accepting.clone())));
+        serving.push(tokio::spawn(telemetry::keep_figures_small(stop_accepting.clone())));
         let stop_within = Duration::from_millis(config.limits.stop_ms_max);
         Ok(Running { addr, public_url, stop_within, stopping, stop_accepting, rooms, gateway, store, serving })
     }

@@ -189,6 +189,8 @@ impl Gateway {
             };
             match next {
                 Ok(frame) => {
+                    // A page left open shows its caret for ever; that is no use of a sign-in. Writing is.
+                    let is_use = matches!(frame[..], [0, 1 | 2, ..]);
                     match tokio::time::timeout(stalled, room.frame(peer, frame)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => break "the room ended",
@@ -197,7 +199,7 @@ impl Gateway {
                             break "no progress for too long";
                         }
                     }
-                    if seen.elapsed() >= SEEN_EVERY {
+                    if is_use && seen.elapsed() >= SEEN_EVERY {
                         seen = Instant::now();
                         if let Err(error) = self.sessions.seen(session, self.clock.now()).await {
                             tracing::warn!(error = &error as &dyn std::error::Error, "a sign-in in use was not noted");

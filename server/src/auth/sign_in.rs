@@ -193,6 +193,12 @@ impl SignIns {
             Some(invite) => sign_ins::use_invite(&mut transaction, invite, now).await?,
             None => None,
         };
+        // A link that was passed on must not make somebody whom the issuer names into somebody else.
+        if let (Some(invited), Some(claimed)) = (invited, claimed)
+            && invited != claimed
+        {
+            return Ok(None);
+        }
         let Some(person) = invited.or(claimed) else { return Ok(None) };
         if sign_ins::link(&mut transaction, issuer, subject, person, now).await? {
             let how = if invited.is_some() { "invite" } else { "claim" };

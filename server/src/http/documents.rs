@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     auth::SignedIn,
-    domain::{access::abilities, ids::DocumentId},
+    domain::{
+        access::{abilities, danish_day},
+        ids::DocumentId,
+        principal::Role,
+    },
     rooms::Rooms,
     store::{Store, documents::DocumentRow},
 };
@@ -27,7 +31,7 @@ async fn readable(store: &Store, id: Uuid, signed_in: &SignedIn) -> Result<(Docu
 #[utoipa::path(get, operation_id = "document", path = "/api/documents/{id}", params(("id" = Uuid, Path)), responses(
     (status = OK, body = DocumentView), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn head(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<DocumentView>, Problem> {
-    let (document, abilities) = readable(&store, id, &signed_in).await?;
+    let (document, can) = readable(&store, id, &signed_in).await?;
     Ok(Json(DocumentView {
         id,
         kind: document.access.kind.id().to_owned(),
@@ -67,11 +71,15 @@ pub(super) async fn meetings(signed_in: SignedIn, State(store): State<Store>, Pa
     Ok(Json(rows.into_iter().map(|row| agreements::show_meeting(row, document.agreement_id.as_slice(), &people)).collect()))
 }
 
-/// The comment threads beside the text, resolved ones too, in the order in which they were begun.
+/// The comment threads beside the text, resolved ones too, in the order in which they were begun: for those who may comment and
+/// for the executive board. Who only reads (the council, an auditor) reads what was agreed, not how it was talked over.
 #[utoipa::path(get, operation_id = "document_threads", path = "/api/documents/{id}/threads", params(("id" = Uuid, Path)), responses(
     (status = OK, body = Vec<Thread>), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn threads(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<Vec<Thread>>, Problem> {
-    let (document, _) = readable(&store, id, &signed_in).await?;
+    let (document, can) = readable(&store, id, &signed_in).await?;
+    if !can.comment && !signed_in.principal.is(Role::Executive, danish_day(signed_in.now)) {
+        return Err(Problem::not_found());
+    }
     let rows = store.threads(&[document.access.document]).await?;
     let writers = rows.iter().flat_map(|thread| thread.comments.iter().map(|comment| comment.person));
     let resolvers = rows.iter().filter_map(|thread| thread.resolved.map(|(person, _)| person));

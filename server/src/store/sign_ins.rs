@@ -18,8 +18,11 @@ pub struct Attempt {
     pub invite_hash: Option<Vec<u8>>,
 }
 
+/// Attempts that are kept at once; far more than a municipality has people signing in within ten minutes.
+const ATTEMPTS_MAX: i64 = 10_000;
+
 impl Store {
-    /// Keeps an attempt, and forgets those that nobody came back from.
+    /// Keeps an attempt, and forgets those that nobody came back from: anybody may begin one, so there are never more than so many.
     pub async fn keep_attempt(
         &self,
         state_hash: &[u8],
@@ -29,7 +32,9 @@ impl Store {
         expires_at: DateTime<Utc>,
     ) -> Result<()> {
         sqlx::query!(
-            "WITH forgotten AS (DELETE FROM sign_in_attempt WHERE expires_at <= $7)
+            "WITH forgotten AS (DELETE FROM sign_in_attempt WHERE expires_at <= $7),
+                  crowded_out AS (DELETE FROM sign_in_attempt WHERE state_hash IN (
+                      SELECT state_hash FROM sign_in_attempt WHERE expires_at > $7 ORDER BY expires_at DESC, state_hash OFFSET $9))
              INSERT INTO sign_in_attempt (state_hash, browser_hash, nonce, pkce_verifier, return_to, invite_hash, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $8)",
             state_hash,
@@ -39,7 +44,8 @@ impl Store {
             attempt.return_to,
             attempt.invite_hash,
             now,
-            expires_at
+            expires_at,
+            ATTEMPTS_MAX
         )
         .execute(self.pool())
         .await?;

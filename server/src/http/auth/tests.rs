@@ -426,6 +426,23 @@ async fn without_a_role_or_a_person_nobody_comes_in(pool: PgPoolOptions, connect
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn attempts_that_nobody_comes_back_from_do_not_pile_up(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(pool, connect).await;
+    let pool = world.parts.store.pool();
+    sqlx::query(
+        "INSERT INTO sign_in_attempt (state_hash, browser_hash, nonce, pkce_verifier, return_to, expires_at)
+         SELECT sha256(n::text::bytea), '', '', '', '/', $1 FROM generate_series(1, 10050) n",
+    )
+    .bind(world.parts.clock.now() + Duration::minutes(5))
+    .execute(pool)
+    .await
+    .unwrap();
+    world.signed_in("p-leader").await;
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM sign_in_attempt").fetch_one(pool).await.unwrap();
+    assert!(kept <= 10_001, "{kept}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn the_first_administrator_is_appointed(pool: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(pool, connect).await;
     assert!(world.browser().follow("/auth/login?login_hint=p-nobody").await.url.ends_with("no_role"));
