@@ -31,7 +31,7 @@ async fn readable(store: &Store, id: Uuid, signed_in: &SignedIn) -> Result<(Docu
 #[utoipa::path(get, operation_id = "document", path = "/api/documents/{id}", params(("id" = Uuid, Path)), responses(
     (status = OK, body = DocumentView), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn head(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<DocumentView>, Problem> {
-    let (document, can) = readable(&store, id, &signed_in).await?;
+    let (document, abilities) = readable(&store, id, &signed_in).await?;
     Ok(Json(DocumentView {
         id,
         kind: document.access.kind.id().to_owned(),
