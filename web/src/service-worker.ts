@@ -21,17 +21,10 @@ worker.addEventListener('install', (event) => {
 	event.waitUntil(
 		caches
 			.open(CACHE)
-			.then((cache) => keepAll(cache, [...ASSETS, SHELL]))
+			.then((cache) => cache.addAll([...ASSETS, SHELL]))
 			.then(() => worker.skipWaiting())
 	);
 });
-
-/** One file that did not come the first time, on a line that just fell out, must not cost the page its life without a network. */
-async function keepAll(cache: Cache, paths: string[]): Promise<void> {
-	const outcomes = await Promise.allSettled(paths.map((path) => cache.add(path)));
-	const missing = paths.filter((_, at) => outcomes[at]?.status === 'rejected');
-	await cache.addAll(missing);
-}
 
 worker.addEventListener('activate', (event) => {
 	event.waitUntil(removeOld().then(() => worker.clients.claim()));
