@@ -21,10 +21,17 @@ worker.addEventListener('install', (event) => {
 	event.waitUntil(
 		caches
 			.open(CACHE)
-			.then((cache) => cache.addAll([...ASSETS, SHELL]))
+			.then((cache) => keepAll(cache, [...ASSETS, SHELL]))
 			.then(() => worker.skipWaiting())
 	);
 });
+
+/** One file that did not come the first time, on a line that just fell out, must not cost the page its life without a network. */
+async function keepAll(cache: Cache, paths: string[]): Promise<void> {
+	const outcomes = await Promise.allSettled(paths.map((path) => cache.add(path)));
+	const missing = paths.filter((_, at) => outcomes[at]?.status === 'rejected');
+	await cache.addAll(missing);
+}
 
 worker.addEventListener('activate', (event) => {
 	event.waitUntil(removeOld().then(() => worker.clients.claim()));
@@ -35,6 +42,11 @@ async function removeOld(): Promise<void> {
 	const old = (await caches.keys()).filter((name) => name.startsWith('samspil-') && name !== CACHE).sort();
 	for (const name of old.slice(0, -1)) await caches.delete(name);
 }
+
+// A page that was on its way when this worker came to life (hooks.client.ts).
+worker.addEventListener('message', (event) => {
+	if (event.data === 'claim') event.waitUntil(worker.clients.claim());
+});
 
 worker.addEventListener('fetch', (event) => {
 	const { request } = event;

@@ -79,8 +79,12 @@ test('R5 a goal is written by both, added, moved, deleted and brought back', asy
 	await section.getByRole('button', { name: /^Flyt mål \d+ op$/ }).last().click();
 	await expect.poll(async () => (await ownOf(head).allInnerTexts()).slice(-2)).toEqual([two, one]);
 
+	// Who stands in a goal that the other deletes is told, and is not left nowhere.
+	await titles(head).filter({ hasText: one }).click();
 	await section.locator('article.goal').last().getByRole('button', { name: /^Flere handlinger/ }).click();
 	await leader.page.getByRole('menuitem', { name: 'Slet målet' }).click();
+	await expect(head.page.locator('#egne_maal-title')).toBeFocused();
+	await expect(head.page.locator('[data-announcements]')).toHaveText(new RegExp(`»${one}« er slettet`));
 	await expect(titles(head).filter({ hasText: one })).toHaveCount(0);
 	await leader.page.getByRole('button', { name: 'Fortryd' }).filter({ hasText: 'Fortryd' }).click();
 	await expect(titles(head).filter({ hasText: one })).toHaveCount(1);

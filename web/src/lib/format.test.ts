@@ -33,6 +33,9 @@ test('numbers have a decimal comma, and both comma and full stop are understood'
 	expect(typedDecimal('5,8')).toBe('5.8');
 	expect(typedDecimal('5.8')).toBe('5.8');
 	expect(typedDecimal('1.250,5')).toBe('1250.5');
+	expect(typedDecimal('1.234')).toBe('1234');
+	expect(typedDecimal('61.000')).toBe('61000');
+	expect(typedDecimal('1.23')).toBe('1.23');
 	expect(typedDecimal('ti')).toBeNull();
 });
 
@@ -45,4 +48,5 @@ test('English has its own form', () => {
 	overwriteGetLocale(() => 'en');
 	expect(longDay('2027-01-29')).toBe('Friday 29\u00a0January 2027');
 	expect(decimal('5.8')).toBe('5.8');
+	expect(typedDecimal('1.234')).toBe('1.234');
 });

@@ -110,11 +110,15 @@ export function decimal(value: string | number): string {
 	return new Intl.NumberFormat(tag(), { maximumFractionDigits: 6 }).format(number);
 }
 
-/** What somebody typed, as the wire wants it; `null` when it is no number. Both comma and full stop are taken. */
+/**
+ * What somebody typed, as the wire wants it; `null` when it is no number. Both comma and full stop are taken; three figures after a
+ * full stop are thousands to a Dane (*1.234*).
+ */
 export function typedDecimal(text: string): string | null {
 	const plain = text.trim().replace(/\s|\u00a0/g, '').replace(/−/g, '-');
 	if (plain === '') return '';
-	const normal = /,\d*$/.test(plain) ? plain.replace(/\./g, '').replace(',', '.') : plain;
+	const thousands = /^-?\d{1,3}(\.\d{3})+$/.test(plain) && tag() === 'da-DK';
+	const normal = thousands || /,\d*$/.test(plain) ? plain.replace(/\./g, '').replace(',', '.') : plain;
 	return /^-?\d+(\.\d+)?$/.test(normal) ? normal : null;
 }
 

@@ -55,7 +55,10 @@ class Session {
 			this.#set(me);
 			this.#stale = false;
 		} catch (error) {
-			if (error instanceof ApiError && error.kind === 'signed-out') this.#leave();
+			if (error instanceof ApiError && error.kind === 'signed-out') {
+				this.#leave();
+				clearAway();
+			}
 			else if (error instanceof ApiError && error.kind === 'offline' && recall()) {
 				this.#stale = true;
 				this.#me = recall();
@@ -90,6 +93,14 @@ class Session {
 	#leave(): void {
 		this.#state = 'signed_out';
 	}
+}
+
+/** Nobody is signed in on this machine: what is kept of the last one goes, except words that are nowhere else. */
+function clearAway(): void {
+	const last = recall();
+	kept.dropAll();
+	forget();
+	if (last) void import('$lib/document').then(({ cleanLocalCopies }) => cleanLocalCopies(last.person.id));
 }
 
 function remember(me: Me): void {

@@ -23,6 +23,8 @@ export class AgreementPage {
 	minutes = $state(1);
 	/** The section or goal that is being read. */
 	reading = $state<string | null>(null);
+	/** The goal that I am deleting myself: I know that it goes. */
+	deleting: string | null = null;
 
 	constructor(
 		view: AgreementView,

@@ -67,7 +67,11 @@ export function createEditor(options: EditorOptions): EditorView {
 			handleDOMEvents: {
 				// A key may come before the browser has told of the selection it acts on.
 				keydown: (_, event) => void (event.isComposing || readCaret()),
-				focus: (view) => void options.focused(view)
+				focus: (view) => {
+					// What is written in another field is a step of its own.
+					options.undo.stopCapturing();
+					options.focused(view);
+				}
 			},
 			// Called while the view is still being made, when y-prosemirror fills it: so `this`.
 			dispatchTransaction(this: EditorView, tr) {

@@ -18,9 +18,12 @@ export interface KeyActions {
 }
 
 export function keys(kind: FragmentKind, actions: KeyActions): Plugin[] {
-	const plugins = [leaveByEscape(), keymap(own(kind, actions)), keymap(baseKeymap)];
+	const plugins = [leaveByEscape(), keymap(own(kind, actions)), keymap(UNDERLYING)];
 	return isRich(kind) ? [listRules(), ...plugins] : plugins;
 }
+
+/** Escape is not ours: it closes the dialog that a text stands in, and lets Tab leave. */
+const { Escape: _selectParent, ...UNDERLYING } = baseKeymap;
 
 function own(kind: FragmentKind, actions: KeyActions): Record<string, Command> {
 	const bindings: Record<string, Command> = {
