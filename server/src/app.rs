@@ -31,6 +31,7 @@ use crate::http::health::{self, Stopping};
 use crate::http::web::{self, Pages};
 use crate::http::{self, Site, problem};
 use crate::rooms::Rooms;
+use crate::stop_points::{self, StopPoint};
 use crate::store::Store;
 use crate::store::setup::SchemaError;
 use crate::telemetry;
@@ -169,8 +170,10 @@ impl Running {
     pub async fn stop(self) {
         self.stopping.begin();
         self.stop_accepting.cancel();
+        stop_points::reach(StopPoint::Stopping);
         let give_up = tokio::time::Instant::now() + self.stop_within;
         self.rooms.shutdown(self.stop_within / 2).await;
+        stop_points::reach(StopPoint::Drained);
         // The rooms have closed every socket; here each of them hears it.
         if tokio::time::timeout_at(give_up, self.gateway.all_gone()).await.is_err() {
             tracing::warn!("some sockets did not end in time and were cut off");

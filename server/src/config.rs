@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::domain::claims::RoleMapping;
+use crate::stop_points::StopAt;
 
 mod limits;
 #[cfg(test)]
@@ -84,6 +85,9 @@ pub struct Settings {
     /// How log lines look.
     #[arg(long, env = "SAMSPIL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
+    /// Where the demo kills itself, for tests (see `stop_points`); `serve` refuses it.
+    #[arg(long, env = "SAMSPIL_STOP_AT", value_name = "POINT", hide = true)]
+    pub stop_at: Option<StopAt>,
     /// The limits.
     #[command(flatten)]
     pub limits: Limits,
@@ -225,6 +229,9 @@ impl Settings {
         };
         if public_url.is_none() {
             check.add("SAMSPIL_PUBLIC_URL", "is not set; the server must know the address people write in the browser", PUBLIC_EXAMPLE);
+        }
+        if self.stop_at.is_some() {
+            check.add("SAMSPIL_STOP_AT", "is set; it makes a demo kill itself, for tests, and has no place here: unset it", "");
         }
         check.finish(Config {
             listen,

@@ -36,6 +36,7 @@ use crate::{
         outbox::{Outbox, Taken},
         room::Newcomer,
     },
+    stop_points::{self, StopPoint},
     store::Store,
 };
 
@@ -58,6 +59,8 @@ const SEEN_EVERY: Duration = Duration::from_mins(1);
 
 /// An awareness message that says nothing: the heartbeat that every client understands and none reacts to.
 const NOTHING: &[u8] = &[1, 1, 0];
+/// How `saved` begins (SPEC H3).
+const SAVED: u8 = 101;
 
 /// What a socket needs. Cheap to clone.
 #[derive(Clone)]
@@ -191,6 +194,9 @@ impl Gateway {
                 Ok(frame) => {
                     // A page left open shows its caret for ever; that is no use of a sign-in. Writing is.
                     let is_use = matches!(frame[..], [0, 1 | 2, ..]);
+                    if is_use {
+                        stop_points::reach(StopPoint::FrameReceived);
+                    }
                     match tokio::time::timeout(stalled, room.frame(peer, frame)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => break "the room ended",
@@ -352,13 +358,26 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, _fa
             if beat {
                 sink.feed(Message::Ping(Bytes::new())).await?;
             }
+            let mut said_saved = false;
             for frame in taken.frames {
+                match frame[..] {
+                    [SAVED, ..] => {
+                        stop_points::reach(StopPoint::BeforeSaved);
+                        said_saved = true;
+                    }
+                    [0, 2, ..] => stop_points::reach(StopPoint::BeforeFanOut),
+                    _ => {}
+                }
                 sink.feed(Message::Binary(frame)).await?;
             }
             if let Some((code, why)) = goodbye {
                 sink.feed(Message::Close(Some(CloseFrame { code: code.code(), reason: why.into() }))).await?;
             }
-            sink.flush().await
+            sink.flush().await?;
+            if said_saved {
+                stop_points::reach(StopPoint::AfterSaved);
+            }
+            Ok::<(), axum::Error>(())
         })
         .await;
         if goodbye.is_some() || !matches!(sent, Ok(Ok(()))) {

@@ -24,6 +24,7 @@ pub mod store;
 
 pub mod content;
 pub mod domain;
+pub mod stop_points;
 
 /// The build this server is: a page made by another build reloads itself once nothing is unsent.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");

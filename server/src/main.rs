@@ -18,7 +18,7 @@ use samspil_server::domain::principal::Role;
 use samspil_server::import::{self, Mode, Source};
 use samspil_server::rooms::{Verdict, verify};
 use samspil_server::store::{Store, setup};
-use samspil_server::{BUILD, auth, telemetry};
+use samspil_server::{BUILD, auth, stop_points, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
@@ -138,6 +138,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn demo(settings: &Settings) -> anyhow::Result<()> {
+    if let Some(stop_at) = settings.stop_at {
+        stop_points::arm(stop_at);
+    }
     let demo = Demo::start(settings).await?;
     println!("{}", demo::WHO_TO_SIGN_IN_AS);
     println!("ready {}", demo.public_url());

@@ -15,6 +15,7 @@ use crate::{
         ids::SessionId,
         principal::{Principal, Role},
     },
+    stop_points::{self, StopPoint},
     store::{
         self, Store,
         sessions::{self, NewSession, SessionRow},
@@ -219,6 +220,7 @@ impl Sessions {
         let mut transaction = self.store.begin().await?;
         let ended = sessions::end(&mut transaction, &[row.id], now).await?;
         transaction.commit().await?;
+        stop_points::reach(StopPoint::SessionEnded);
         self.tell(&ended);
         Ok((!ended.is_empty()).then_some(row))
     }

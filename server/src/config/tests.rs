@@ -108,3 +108,11 @@ fn every_setting_stands_in_the_readme() {
         assert!(written, "{variable}");
     }
 }
+
+#[test]
+fn a_real_server_does_not_take_a_point_to_stop_at() {
+    let flags: Vec<&str> = REAL.into_iter().chain(["--stop-at=before_commit"]).collect();
+    let error = settings(&flags).check().unwrap_err();
+    assert!(error.to_string().starts_with("SAMSPIL_STOP_AT: is set"), "{error}");
+    assert!(settings(&["--stop-at=before_commit:2"]).check_demo(String::new()).is_ok());
+}

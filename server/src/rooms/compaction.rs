@@ -12,6 +12,7 @@ use crate::{
     config::Limits,
     content,
     domain::ids::DocumentId,
+    stop_points::{self, StopPoint},
     store::{
         self, Store,
         log::{Log, Logged, ReadFrom, Snapshot},
@@ -81,6 +82,7 @@ async fn compact(around: &Surroundings, document: DocumentId, snapshot: Snapshot
     match compared {
         Some(Ok((replayed, from_state))) if replayed == snapshot.content_sha256 && from_state == snapshot.content_sha256 => {
             let seq = snapshot.seq;
+            stop_points::reach(StopPoint::SnapshotCompared);
             match around.store.keep_snapshot(document, &snapshot, around.clock.now()).await {
                 Ok(()) => Outcome::Kept { seq },
                 Err(error) => {

@@ -21,6 +21,7 @@ use crate::{
     config::Limits,
     content,
     domain::ids::PersonId,
+    stop_points::{self, StopPoint},
     store::log::{Log, Owner},
 };
 
@@ -141,7 +142,9 @@ impl LiveDocument {
         let new_clients: Vec<u64> = admitted.clients.iter().copied().filter(|client| !self.owners.contains_key(client)).collect();
         let update = admitted.update.clone();
         let touches_goals = admitted.touches_goals;
+        stop_points::reach(StopPoint::Admitted);
         self.apply(&update).map_err(NotApplied::Broken)?;
+        stop_points::reach(StopPoint::Applied);
         self.index.learn(admitted);
         for client in &new_clients {
             self.owners.insert(*client, Ownership { person: Some(writer.person), retired: false });

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::room::Appended;
 use crate::{
     config::Limits,
+    stop_points::{self, StopPoint},
     store::{
         Store,
         log::{self, Batch, NotAppended},
@@ -73,6 +74,7 @@ async fn write(store: Store, mut inbox: mpsc::Receiver<Job>, updates_max: usize,
         // Rows are locked in ascending order of the documents' ids.
         jobs.sort_by_key(|job| job.batch.document);
         metrics::histogram!("samspil_journal_batch_updates").record(u32::try_from(updates).unwrap_or(u32::MAX));
+        stop_points::reach(StopPoint::Gathered);
         append_all(&store, jobs).await;
     }
 }

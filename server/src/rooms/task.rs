@@ -31,6 +31,7 @@ use crate::{
     clock::Clock,
     config::Limits,
     domain::ids::{DocumentId, PersonId, SessionId},
+    stop_points::{self, StopPoint},
     store::{
         self, Store,
         log::{Log, ReadFrom},
@@ -175,6 +176,7 @@ impl Task {
                 return Err(CloseCode::ComeBack);
             }
         };
+        stop_points::reach(StopPoint::DocumentLoaded);
         let access = RoomAccess { document: row.access, version: row.access_version };
         let snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         match Room::open(self.document, row.schema, &log, access, self.around.limits.clone()) {
@@ -209,6 +211,7 @@ impl Task {
                 biased;
                 appended = settled(&mut live.appending) => {
                     live.appending = None;
+                    stop_points::reach(StopPoint::BeforeAnswer);
                     live.room.appended(&appended.unwrap_or(Appended::Unknown), self.around.clock.now(), &mut effects);
                 }
                 loaded = settled_load(&mut live.loading) => {
@@ -302,6 +305,7 @@ impl Task {
         }
         let mut effects = Vec::new();
         if let Some(batch) = live.room.next_batch(self.around.clock.now(), &mut effects) {
+            stop_points::reach(StopPoint::BeforeAppend);
             live.appending = Some(self.around.journal.append(batch).await);
         }
         live.perform(effects);
@@ -385,6 +389,7 @@ impl Task {
             // What was admitted is still written and, where the socket lives, acknowledged.
             let settled = live.appending.is_none() && (live.room.is_idle() || live.loading.is_some() || live.room.committed().is_none());
             if settled {
+                stop_points::reach(StopPoint::RoomDrained);
                 self.registry.forget(self.document, &self.watched);
                 self.refuse_rest(Some(CloseCode::ComeBack));
             }
@@ -475,6 +480,7 @@ impl Surroundings {
     async fn load(&self, document: DocumentId, refresh: bool, reload: bool, sessions: &[(SessionId, PersonId)]) -> store::Result<Loaded> {
         let access = if refresh { self.load_access(document, sessions).await? } else { None };
         let log = if reload {
+            stop_points::reach(StopPoint::BeforeReload);
             // A transaction whose end we did not hear of is over once its lock is gone.
             self.store.wait_for_append(document).await?;
             self.store.log(document, ReadFrom::Snapshot).await?

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Result, Store, Transaction};
 use crate::domain::ids::{DocumentId, PersonId, SessionId};
+use crate::stop_points::{self, StopPoint};
 
 /// A document's log as it stood at one moment.
 #[derive(Debug)]
@@ -234,7 +235,9 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
+        stop_points::reach(StopPoint::SnapshotWritten);
         transaction.commit().await?;
+        stop_points::reach(StopPoint::SnapshotKept);
         Ok(())
     }
 }
@@ -265,16 +268,20 @@ pub async fn append(store: &Store, batches: &[&Batch]) -> std::result::Result<Ve
     let mut transaction = store.begin().await?;
     let heads = raise_heads(&mut transaction, batches).await?;
     check_heads(batches, &heads)?;
+    stop_points::reach(StopPoint::HeadsRaised);
     take_clients(&mut transaction, batches).await?;
     let first: Vec<u64> = batches.iter().map(|batch| heads[&batch.document].seq + 1 - batch.rows.len() as u64).collect();
     insert_rows(&mut transaction, batches, &first).await?;
+    stop_points::reach(StopPoint::RowsWritten);
     for batch in batches {
         begin_drafting(&mut transaction, batch, &heads[&batch.document]).await?;
         if let (Some(projection), Some(last)) = (&batch.projection, batch.rows.last()) {
             super::goals::replace_projection(&mut transaction, batch.document, projection, Some(last.person), batch.at).await?;
         }
     }
+    stop_points::reach(StopPoint::BeforeCommit);
     transaction.commit().await.map_err(super::Error::from)?;
+    stop_points::reach(StopPoint::AfterCommit);
     Ok(first)
 }
 
