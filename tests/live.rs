@@ -574,3 +574,27 @@ async fn a_document_that_is_written_in_without_a_pause_has_snapshots_made() {
     drop(database);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g3_two_nodes_on_one_database_show_each_other_what_is_written_on_either() {
+    let server = TestServer::start().await;
+    let (mut leader_browser, head_browser, document) = parties(&server).await;
+    let second = server.second_node().await;
+    let elsewhere = Door { server: second.addr(), origin: Some(second.public_url().to_owned()), ..head_browser.door(document) };
+    let mut leader = Live::open(leader_browser.door(document)).await;
+    let mut head = Live::open(elsewhere).await;
+    // By turns: each hears only of what is on disk, from a node on which nobody writes just then.
+    leader.type_in(SECTION, 0, "[her]").await;
+    head.until("what was written on the other node", |head| head.says("[her]")).await;
+    head.type_in(SECTION, 0, "[der]").await;
+    leader.until("what was written on the other node", |leader| leader.says("[der]")).await;
+    // And both at once, so that each commits between the other's.
+    for round in 0..20 {
+        let (ours, theirs) = (format!("[leder {round}]"), format!("[chef {round}]"));
+        tokio::join!(leader.type_in(SECTION, 0, &ours), head.type_in(SECTION, 0, &theirs));
+        tokio::join!(leader.until_settled(), head.until_settled());
+    }
+    converge(&mut [&mut leader, &mut head], &mut leader_browser, document, &["[leder 0]", "[chef 19]"]).await;
+    second.stop().await;
+    server.stop().await;
+}

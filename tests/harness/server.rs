@@ -42,6 +42,11 @@ impl TestServer {
         Self { running, database, data_dir, clock }
     }
 
+    /// A second node on the same database, as a server process of its own would be. It is stopped before the first.
+    pub async fn second_node(&self) -> Running {
+        App::start(config(&self.database, &self.data_dir, Limits::default()), self.clock).await.unwrap()
+    }
+
     /// Its database, as the superuser.
     pub fn superuser_url(&self) -> String {
         self.database.superuser_url()

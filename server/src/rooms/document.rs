@@ -114,17 +114,30 @@ impl LiveDocument {
             document.replay_one(&snapshot.state, limits).map_err(|what| NotReplayed { seq: snapshot.seq, what })?;
             expected = snapshot.seq + 1;
         }
+        document.replay_rows(log, expected, limits)?;
+        Ok(document)
+    }
+
+    /// Takes in what another node wrote: the log after `head`. On `Err` the document is worth nothing any more.
+    pub fn catch_up(&mut self, log: &Log, head: u64, limits: &UpdateLimits) -> Result<(), NotReplayed> {
+        for owner in &log.owners {
+            self.owners.insert(owner.client, Ownership { person: owner.person, retired: owner.retired });
+        }
+        self.replay_rows(log, head + 1, limits)
+    }
+
+    fn replay_rows(&mut self, log: &Log, mut expected: u64, limits: &UpdateLimits) -> Result<(), NotReplayed> {
         for update in &log.updates {
             if update.seq != expected {
                 return Err(NotReplayed { seq: expected, what: "an update is missing from the log".into() });
             }
-            document.replay_one(&update.payload, limits).map_err(|what| NotReplayed { seq: update.seq, what })?;
+            self.replay_one(&update.payload, limits).map_err(|what| NotReplayed { seq: update.seq, what })?;
             expected += 1;
         }
         if expected != log.head + 1 {
             return Err(NotReplayed { seq: expected, what: format!("the log ends before its head {}", log.head) });
         }
-        Ok(document)
+        Ok(())
     }
 
     fn replay_one(&mut self, update: &Bytes, limits: &UpdateLimits) -> Result<(), String> {

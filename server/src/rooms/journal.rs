@@ -94,7 +94,7 @@ async fn append_all(store: &Store, mut jobs: Vec<Job>) {
                     answer(job, Appended::AccessChanged);
                 }
             }
-            Err(Failed::Rewound(documents)) => {
+            Err(Failed::Elsewhere(documents)) => {
                 for job in jobs.extract_if(.., |job| documents.contains(&job.batch.document)) {
                     answer(job, Appended::Unknown);
                 }
@@ -118,7 +118,8 @@ async fn append_all(store: &Store, mut jobs: Vec<Job>) {
 enum Failed {
     Changed(Vec<crate::domain::ids::DocumentId>),
     Taken(Vec<crate::domain::ids::DocumentId>),
-    Rewound(Vec<crate::domain::ids::DocumentId>),
+    /// These documents' logs stand elsewhere than their rooms believed: they read them again.
+    Elsewhere(Vec<crate::domain::ids::DocumentId>),
     Refused,
     Unknown,
 }
@@ -130,8 +131,9 @@ async fn appended(store: &Store, batches: &[&Batch]) -> Result<Vec<u64>, Failed>
         Ok(Err(NotAppended::ClientTaken(documents))) => Err(Failed::Taken(documents)),
         Ok(Err(NotAppended::Rewound(documents))) => {
             tracing::error!(rooms = batches.len(), rewound = documents.len(), "the database went back in time");
-            Err(Failed::Rewound(documents))
+            Err(Failed::Elsewhere(documents))
         }
+        Ok(Err(NotAppended::Behind(documents))) => Err(Failed::Elsewhere(documents)),
         Ok(Err(NotAppended::Store(error))) => {
             let refused = error.is_refusal();
             tracing::error!(rooms = batches.len(), refused, error = &error as &dyn std::error::Error, "a batch was not appended");

@@ -33,7 +33,7 @@ use crate::{
 
 /// Inputs that may wait in a room's inbox; beyond it the sockets are read more slowly.
 const INBOX_MAX: usize = 2_048;
-/// How often rights are compared with the database, as long as nothing tells of a change earlier.
+/// How often rights and heads are compared with the database, as long as nothing tells of a change earlier.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// The stack of a thread that rooms run on (reliability-security §3).
 const STACK_BYTES: usize = 8 << 20;
@@ -211,7 +211,8 @@ fn room_thread(number: usize) -> Handle {
     handle
 }
 
-/// Watches over rights: every second, one question for all rooms; and at once when a session ends here.
+/// Watches over rights, and over what other nodes write: every second, one question for all rooms; and at once when a session
+/// ends here.
 async fn watch(rooms: Rooms, mut ended: broadcast::Receiver<SessionId>) {
     let mut every = tokio::time::interval(WATCH_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -224,7 +225,7 @@ async fn watch(rooms: Rooms, mut ended: broadcast::Receiver<SessionId>) {
             },
             _ = every.tick() => {
                 if let Err(error) = compare(&rooms).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "rights could not be compared with the database");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "rights and heads could not be compared with the database");
                 }
             }
         }
@@ -241,13 +242,12 @@ fn session_ended(rooms: &Rooms, session: SessionId) {
 
 async fn compare(rooms: &Rooms) -> crate::store::Result<()> {
     let open: Vec<(DocumentId, RoomHandle)> = rooms.registry.rooms().iter().map(|(id, room)| (*id, room.clone())).collect();
-    let watched: Vec<(DocumentId, RoomHandle, Watched)> = open
+    let watched: Vec<(DocumentId, RoomHandle, u64, Watched)> = open
         .into_iter()
-        .map(|(id, room)| {
+        .filter_map(|(id, room)| {
             let watched = room.watched();
-            (id, room, watched)
+            watched.head.map(|head| (id, room, head, watched))
         })
-        .filter(|(.., watched)| !watched.sessions.is_empty())
         .collect();
     if watched.is_empty() {
         return Ok(());
@@ -256,13 +256,18 @@ async fn compare(rooms: &Rooms) -> crate::store::Result<()> {
     let persons: Vec<PersonId> = watched.iter().flat_map(|(.., watched)| watched.persons.keys().copied()).collect();
     let sessions: Vec<SessionId> = watched.iter().flat_map(|(.., watched)| watched.sessions.keys().copied()).collect();
     let current = rooms.around.store.versions(&documents, &persons, &sessions).await?;
-    for (document, room, held) in watched {
+    for (document, room, head, held) in watched {
         let changed = current.documents.get(&document) != Some(&held.document)
             || held.persons.iter().any(|(id, version)| current.persons.get(id) != Some(version))
             || held.sessions.iter().any(|(id, version)| current.sessions.get(id) != Some(version));
         if changed {
             // A room that is busy is asked again in a second; the others are asked now.
             let _ = room.inbox.try_send(Input::Refresh);
+        }
+        // The room may have written meanwhile; the log has more than it ever knew of, or less than it had before: then it is to read.
+        let found = current.heads.get(&document).copied().unwrap_or_default();
+        if found < head || room.watched().head.is_some_and(|now| found > now) {
+            let _ = room.inbox.try_send(Input::CatchUp);
         }
     }
     Ok(())

@@ -4,7 +4,10 @@
 //! The order is always: admit → apply → append → commit → acknowledge → fan out. Whatever the room tells anybody has been
 //! committed; while a batch is on its way, newcomers and questions wait.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -72,6 +75,8 @@ pub enum Effect {
     Reload,
     /// The document's access or a peer's principal is out of date: load them again and call [`Room::access`].
     Refresh,
+    /// Another node wrote: read what the log has after [`Room::head`] and call [`Room::caught_up`].
+    CatchUp,
 }
 
 /// How a batch ended.
@@ -100,6 +105,8 @@ pub struct Room {
     update_limits: UpdateLimits,
     document: Option<LiveDocument>,
     head: u64,
+    /// The log has words of another node after `head` that are not here yet. The seqs are of our own that are here already.
+    behind: Option<Range<u64>>,
     access: RoomAccess,
     peers: BTreeMap<PeerId, Peer>,
     /// Who has left while words of theirs were still waiting: they wrote them while they were here.
@@ -179,6 +186,7 @@ impl Room {
             schema,
             document: Some(LiveDocument::replay(log, &update_limits)?),
             head: log.head,
+            behind: None,
             access,
             peers: BTreeMap::new(),
             departed: BTreeMap::new(),
@@ -209,19 +217,19 @@ impl Room {
     /// Nobody is here and nothing is on its way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.peers.is_empty() && self.waiting.is_empty() && self.in_flight.is_none() && self.document.is_some()
+        self.peers.is_empty() && self.waiting.is_empty() && self.is_settled()
     }
 
     /// Whether the document can be asked: it is loaded and nothing uncommitted is in it.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.in_flight.is_none() && self.document.is_some()
+        self.in_flight.is_none() && self.document.is_some() && self.behind.is_none()
     }
 
     /// The document, when [`Self::is_settled`].
     #[must_use]
     pub fn committed(&self) -> Option<&LiveDocument> {
-        self.document.as_ref().filter(|_| self.in_flight.is_none())
+        self.document.as_ref().filter(|_| self.is_settled())
     }
 
     /// The sessions and people who are here, or have left words behind that are not written yet, for those who watch over rights.
@@ -336,7 +344,7 @@ impl Room {
     /// Admits what waits, applies it, and answers the batch to append, if there is anything to append. Call it after every
     /// round of input; while a batch is on its way it does nothing.
     pub fn next_batch(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Option<Batch> {
-        if self.in_flight.is_some() || self.document.is_none() || self.waiting.is_empty() {
+        if !self.is_settled() || self.waiting.is_empty() {
             return None;
         }
         let mut batch = Batch {
@@ -446,23 +454,21 @@ impl Room {
         let Some(batch) = self.in_flight.take() else { return };
         match appended {
             Appended::Committed { first } => {
-                let behind = *first != self.head + 1;
-                if !behind {
-                    self.head += batch.rows.len() as u64;
-                }
+                let end = *first + batch.rows.len() as u64;
                 if self.waiting.is_empty() {
                     self.departed.clear();
                 }
-                self.acknowledge_at(&batch.settled, *first + batch.rows.len() as u64 - 1, out);
+                self.acknowledge_at(&batch.settled, end - 1, out);
                 for (author, update) in &batch.rows {
                     self.fan_out(Some(*author), update, out);
                 }
-                if behind {
-                    // Another node wrote in between: read what it wrote. The head stays until that is here.
-                    self.document = None;
-                    out.push(Effect::Reload);
-                } else {
+                if *first == self.head + 1 {
+                    self.head = end - 1;
                     self.answer(now, out);
+                } else {
+                    // Another node wrote in between. The head stays until that is here, too.
+                    self.behind = Some(*first..end);
+                    out.push(Effect::CatchUp);
                 }
             }
             Appended::Unknown | Appended::ClientTaken => {
@@ -487,6 +493,31 @@ impl Room {
         }
     }
 
+    /// The log seems to stand elsewhere than here: another node may have written. What is on its way will tell by itself.
+    pub fn catch_up(&mut self, out: &mut Vec<Effect>) {
+        if self.is_settled() {
+            self.behind = Some(0..0);
+            out.push(Effect::CatchUp);
+        }
+    }
+
+    /// What another node wrote has been read: the log after [`Self::head`]. It is taken in and shown; nothing of ours is thrown away.
+    pub fn caught_up(&mut self, log: &Log, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let (Some(own), Some(document)) = (&self.behind, &mut self.document) else { return };
+        if log.head < self.head.max(own.end.saturating_sub(1)) || document.catch_up(log, self.head, &self.update_limits).is_err() {
+            // Back in time, or not what this document can take in: the log wins.
+            self.document = None;
+            out.push(Effect::Reload);
+            return;
+        }
+        for update in log.updates.iter().filter(|update| !own.contains(&update.seq)) {
+            self.fan_out(None, &update.payload, out);
+        }
+        self.behind = None;
+        self.head = log.head;
+        self.answer(now, out);
+    }
+
     fn put_back(&mut self, frames: Vec<Waiting>) {
         for frame in frames.into_iter().rev() {
             self.waiting_bytes += frame.update.len();
@@ -498,7 +529,8 @@ impl Room {
     /// admitted again, and what is there already is acknowledged without a row.
     pub fn reloaded(&mut self, log: &Log, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Result<(), NotReplayed> {
         let document = LiveDocument::replay(log, &self.update_limits)?;
-        if log.head < self.head {
+        let own = self.behind.take().unwrap_or_default();
+        if log.head < self.head.max(own.end.saturating_sub(1)) {
             // The database went back in time: everybody starts over from what it holds now, with their own words only.
             tracing::error!(document.id = %self.id, held = self.head, found = log.head, "the database went back in time");
             for peer in self.peers.keys().copied().collect::<Vec<_>>() {
@@ -512,7 +544,7 @@ impl Room {
             let everything = document.state();
             self.fan_out(None, &everything, out);
         } else {
-            for update in log.updates.iter().filter(|update| update.seq > self.head) {
+            for update in log.updates.iter().filter(|update| update.seq > self.head && !own.contains(&update.seq)) {
                 self.fan_out(None, &update.payload, out);
             }
         }
@@ -531,7 +563,7 @@ impl Room {
         out: &mut Vec<Effect>,
     ) {
         // A freeze retires client ids: who owns which is read again with everything else.
-        if access.version != self.access.version && self.is_settled() {
+        if access.version != self.access.version && self.in_flight.is_none() && self.document.is_some() {
             self.document = None;
             out.push(Effect::Reload);
         }

@@ -62,6 +62,8 @@ pub enum Input {
     SessionEnded(SessionId),
     /// Rights may have changed: load them again.
     Refresh,
+    /// Another node may have written: read on in the log.
+    CatchUp,
     /// Tell the pages.
     Event(Event),
     /// Close everybody with *come back* and end.
@@ -77,9 +79,11 @@ pub struct Committed {
     pub content: Bytes,
 }
 
-/// Who is connected, for the watch over rights: written by the task, read by the watch.
+/// Who is connected and how much of the log is here, for the watch: written by the task, read by the watch.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
+    /// Seq of the newest update that is here; `None` until the document is loaded.
+    pub head: Option<u64>,
     /// The document's access version in force here.
     pub document: i64,
     /// People with their versions.
@@ -111,9 +115,29 @@ pub(super) struct Task {
 type Loading = Pin<Box<dyn Future<Output = Loaded> + Send>>;
 
 /// What was loaded again.
+#[derive(Default)]
 struct Loaded {
     access: Option<(RoomAccess, BTreeMap<SessionId, Option<FreshPrincipal>>)>,
     log: Option<Log>,
+    /// The log after what the room has.
+    tail: Option<Log>,
+}
+
+/// What is out of date.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stale {
+    /// Rights.
+    access: bool,
+    /// The whole document.
+    document: bool,
+    /// The end of the log.
+    tail: bool,
+}
+
+impl Stale {
+    fn any(self) -> bool {
+        self.access || self.document || self.tail
+    }
 }
 
 struct Live {
@@ -121,13 +145,14 @@ struct Live {
     outboxes: HashMap<PeerId, Arc<Outbox>>,
     appending: Option<oneshot::Receiver<Appended>>,
     loading: Option<Loading>,
-    refresh: bool,
-    reload: bool,
+    stale: Stale,
     asking: Vec<oneshot::Sender<Committed>>,
     stopping: bool,
     idle_since: Option<Instant>,
     snapshot_seq: u64,
     compacting: Option<oneshot::Receiver<compaction::Outcome>>,
+    /// What the watch was last told of the head.
+    watched_head: u64,
     /// Since when no more words fit until some are saved.
     full_since: Option<Instant>,
 }
@@ -194,15 +219,16 @@ impl Task {
             outboxes: HashMap::new(),
             appending: None,
             loading: None,
-            refresh: false,
-            reload: false,
+            stale: Stale::default(),
             asking: Vec::new(),
             stopping: false,
             idle_since: Some(Instant::now()),
             snapshot_seq,
             compacting: None,
+            watched_head: 0,
             full_since: None,
         };
+        self.watch(&live);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -237,6 +263,7 @@ impl Task {
             self.compact(&mut live);
             self.append(&mut live).await;
             self.load(&mut live);
+            self.watch_head(&mut live);
             if self.ended(&mut live) {
                 return;
             }
@@ -278,7 +305,8 @@ impl Task {
             }
             Input::Content(answer) => live.asking.push(answer),
             Input::SessionEnded(session) => live.room.session_ended(session, effects),
-            Input::Refresh => live.refresh = true,
+            Input::Refresh => live.stale.access = true,
+            Input::CatchUp => live.room.catch_up(effects),
             Input::Event(event) => live.room.event(&event, effects),
             Input::Stop => {
                 live.stopping = true;
@@ -289,6 +317,7 @@ impl Task {
 
     fn watch(&self, live: &Live) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.head = Some(live.room.head());
         watched.document = live.room.access_version();
         watched.persons.clear();
         watched.sessions.clear();
@@ -298,9 +327,16 @@ impl Task {
         }
     }
 
+    fn watch_head(&self, live: &mut Live) {
+        if live.watched_head != live.room.head() {
+            live.watched_head = live.room.head();
+            self.watched.lock().unwrap_or_else(PoisonError::into_inner).head = Some(live.watched_head);
+        }
+    }
+
     /// Asks the room for a batch and gives it to the journal.
     async fn append(&self, live: &mut Live) {
-        if live.appending.is_some() || live.loading.is_some() || live.refresh || live.reload {
+        if live.appending.is_some() || live.loading.is_some() || live.stale.any() {
             return;
         }
         let mut effects = Vec::new();
@@ -313,10 +349,10 @@ impl Task {
 
     /// Begins to load what is out of date, once nothing is on its way.
     fn load(&self, live: &mut Live) {
-        if live.loading.is_some() || live.appending.is_some() || !(live.refresh || live.reload) {
+        if live.loading.is_some() || live.appending.is_some() || !live.stale.any() {
             return;
         }
-        let (refresh, reload) = (std::mem::take(&mut live.refresh), std::mem::take(&mut live.reload));
+        let (stale, head) = (std::mem::take(&mut live.stale), live.room.head());
         let sessions: BTreeSet<(SessionId, PersonId)> =
             live.room.present().map(|(principal, ..)| (principal.session, principal.person)).collect();
         let sessions: Vec<(SessionId, PersonId)> = sessions.into_iter().collect();
@@ -324,7 +360,7 @@ impl Task {
         let loading = self.around.main.spawn(async move {
             let mut wait = RETRY_FIRST;
             loop {
-                match around.load(document, refresh, reload, &sessions).await {
+                match around.load(document, stale, head, &sessions).await {
                     Ok(loaded) => return loaded,
                     Err(error) => {
                         tracing::warn!(document.id = %document, error = &error as &dyn std::error::Error, "loading again failed; trying on");
@@ -334,7 +370,7 @@ impl Task {
                 }
             }
         });
-        live.loading = Some(Box::pin(async move { loading.await.unwrap_or(Loaded { access: None, log: None }) }));
+        live.loading = Some(Box::pin(async move { loading.await.unwrap_or_default() }));
     }
 
     fn loaded(&self, live: &mut Live, loaded: Loaded, effects: &mut Vec<Effect>) {
@@ -342,6 +378,9 @@ impl Task {
         if let Some((access, principals)) = loaded.access {
             live.room.access(access, &principals, now, effects);
             self.watch(live);
+        }
+        if let Some(tail) = loaded.tail {
+            live.room.caught_up(&tail, now, effects);
         }
         if let Some(log) = loaded.log {
             live.snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
@@ -378,7 +417,7 @@ impl Task {
             compaction::Outcome::Differs => {
                 tracing::error!(document.id = %self.document, "the live document differs from its log; the log wins");
                 live.snapshot_seq = live.room.head();
-                live.reload = true;
+                live.stale.document = true;
             }
         }
     }
@@ -447,8 +486,9 @@ impl Live {
                         outbox.close(code, why);
                     }
                 }
-                Effect::Reload => self.reload = true,
-                Effect::Refresh => self.refresh = true,
+                Effect::Reload => self.stale.document = true,
+                Effect::Refresh => self.stale.access = true,
+                Effect::CatchUp => self.stale.tail = true,
             }
         }
         if !slow.is_empty() {
@@ -477,17 +517,18 @@ impl Live {
 }
 
 impl Surroundings {
-    async fn load(&self, document: DocumentId, refresh: bool, reload: bool, sessions: &[(SessionId, PersonId)]) -> store::Result<Loaded> {
-        let access = if refresh { self.load_access(document, sessions).await? } else { None };
-        let log = if reload {
+    async fn load(&self, document: DocumentId, stale: Stale, head: u64, sessions: &[(SessionId, PersonId)]) -> store::Result<Loaded> {
+        let access = if stale.access { self.load_access(document, sessions).await? } else { None };
+        let (mut log, mut tail) = (None, None);
+        if stale.document {
             stop_points::reach(StopPoint::BeforeReload);
             // A transaction whose end we did not hear of is over once its lock is gone.
             self.store.wait_for_append(document).await?;
-            self.store.log(document, ReadFrom::Snapshot).await?
-        } else {
-            None
-        };
-        Ok(Loaded { access, log })
+            log = self.store.log(document, ReadFrom::Snapshot).await?;
+        } else if stale.tail {
+            tail = self.store.log(document, ReadFrom::After(head)).await?;
+        }
+        Ok(Loaded { access, log, tail })
     }
 
     /// Versions first, then what they stand for: if something changes in between, the versions are old and it is loaded again.

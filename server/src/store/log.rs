@@ -118,6 +118,9 @@ pub enum NotAppended {
     /// These documents' logs end before what the updates may build on: the database went back in time.
     #[error("the log ends before what the updates build on")]
     Rewound(Vec<DocumentId>),
+    /// In these documents another node wrote since what the goals look like was computed: it must be computed anew.
+    #[error("another node wrote since the goals were projected")]
+    Behind(Vec<DocumentId>),
     /// The database failed or refused.
     #[error(transparent)]
     Store(#[from] super::Error),
@@ -130,8 +133,7 @@ impl From<sqlx::Error> for NotAppended {
 }
 
 impl Store {
-    /// The log of a document as of one moment; `None` if there is no such document. With `whole`, from the very beginning,
-    /// snapshots left aside.
+    /// The log of a document as of one moment; `None` if there is no such document.
     pub async fn log(&self, document: DocumentId, from: ReadFrom) -> Result<Option<Log>> {
         let mut transaction = self.begin().await?;
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *transaction).await?;
@@ -141,7 +143,7 @@ impl Store {
             return Ok(None);
         };
         let snapshot = match from {
-            ReadFrom::Beginning => None,
+            ReadFrom::Beginning | ReadFrom::After(_) => None,
             ReadFrom::Snapshot => sqlx::query!(
                 "SELECT seq, state, content_sha256 FROM document_snapshot WHERE document_id = $1 AND seq = $2",
                 document.0,
@@ -155,7 +157,11 @@ impl Store {
                 content_sha256: row.content_sha256.try_into().unwrap_or_default(),
             }),
         };
-        let after = snapshot.as_ref().map_or(0, |snapshot| signed(snapshot.seq));
+        let after = match (from, &snapshot) {
+            (ReadFrom::After(seq), _) => signed(seq),
+            (_, Some(snapshot)) => signed(snapshot.seq),
+            (_, None) => 0,
+        };
         let updates =
             sqlx::query!("SELECT seq, payload FROM document_update WHERE document_id = $1 AND seq > $2 ORDER BY seq", document.0, after)
                 .fetch_all(&mut *transaction)
@@ -178,15 +184,15 @@ impl Store {
         Ok(())
     }
 
-    /// The access versions as they are now. People and sessions that do not exist are left out.
+    /// The access versions, and where the logs stand, as they are now. People and sessions that do not exist are left out.
     pub async fn versions(&self, documents: &[DocumentId], persons: &[PersonId], sessions: &[SessionId]) -> Result<CurrentVersions> {
         let documents: Vec<Uuid> = documents.iter().map(|id| id.0).collect();
         let persons: Vec<Uuid> = persons.iter().map(|id| id.0).collect();
         let sessions: Vec<Uuid> = sessions.iter().map(|id| id.0).collect();
         let rows = sqlx::query!(
-            r#"SELECT 'd' AS "what!", id AS "id!", access_version AS "version!" FROM document WHERE id = ANY($1)
-               UNION ALL SELECT 'p', id, access_version FROM person WHERE id = ANY($2)
-               UNION ALL SELECT 's', id, access_version FROM session WHERE id = ANY($3)"#,
+            r#"SELECT 'd' AS "what!", id AS "id!", access_version AS "version!", head AS "head!" FROM document WHERE id = ANY($1)
+               UNION ALL SELECT 'p', id, access_version, 0 FROM person WHERE id = ANY($2)
+               UNION ALL SELECT 's', id, access_version, 0 FROM session WHERE id = ANY($3)"#,
             &documents,
             &persons,
             &sessions
@@ -196,7 +202,10 @@ impl Store {
         let mut versions = CurrentVersions::default();
         for row in rows {
             match row.what.as_str() {
-                "d" => versions.documents.insert(DocumentId(row.id), row.version),
+                "d" => {
+                    versions.heads.insert(DocumentId(row.id), unsigned(row.head));
+                    versions.documents.insert(DocumentId(row.id), row.version)
+                }
                 "p" => versions.persons.insert(PersonId(row.id), row.version),
                 _ => versions.sessions.insert(SessionId(row.id), row.version),
             };
@@ -249,6 +258,8 @@ pub enum ReadFrom {
     Snapshot,
     /// At the first update.
     Beginning,
+    /// Behind this seq, for who has everything up to there.
+    After(u64),
 }
 
 /// Access versions as they are now.
@@ -256,6 +267,8 @@ pub enum ReadFrom {
 pub struct CurrentVersions {
     /// Of documents.
     pub documents: HashMap<DocumentId, i64>,
+    /// Where the logs of documents stand.
+    pub heads: HashMap<DocumentId, u64>,
     /// Of people.
     pub persons: HashMap<PersonId, i64>,
     /// Of sessions.
@@ -342,11 +355,18 @@ async fn raise_heads(transaction: &mut Transaction, batches: &[&Batch]) -> std::
     if changed.is_empty() { Ok(heads) } else { Err(NotAppended::AccessChanged(changed)) }
 }
 
-/// What builds on words that are no longer there would never replay again.
+/// What builds on words that are no longer there would never replay again; and what the goals look like is never said without
+/// another node's words.
 fn check_heads(batches: &[&Batch], heads: &HashMap<DocumentId, Head>) -> std::result::Result<(), NotAppended> {
     let rewound = |batch: &&&Batch| heads[&batch.document].seq < batch.head + batch.rows.len() as u64;
     let rewound: Vec<DocumentId> = batches.iter().filter(rewound).map(|batch| batch.document).collect();
-    if rewound.is_empty() { Ok(()) } else { Err(NotAppended::Rewound(rewound)) }
+    if !rewound.is_empty() {
+        return Err(NotAppended::Rewound(rewound));
+    }
+    // Words merge wherever they stand in the log; a projection speaks of the whole document.
+    let behind = |batch: &&&Batch| batch.projection.is_some() && heads[&batch.document].seq > batch.head + batch.rows.len() as u64;
+    let behind: Vec<DocumentId> = batches.iter().filter(behind).map(|batch| batch.document).collect();
+    if behind.is_empty() { Ok(()) } else { Err(NotAppended::Behind(behind)) }
 }
 
 /// The first to use a client id in a document owns it there; somebody else's is found out before anything is written.

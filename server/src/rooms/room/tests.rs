@@ -107,6 +107,13 @@ impl Disk {
         }
     }
 
+    /// What comes after this seq.
+    fn tail(&self, after: u64) -> Log {
+        let mut log = self.log();
+        log.updates.retain(|update| update.seq > after);
+        log
+    }
+
     fn commit(&mut self, batch: &Batch) -> Appended {
         let first = self.0.len() as u64 + 1;
         self.0.extend(batch.rows.iter().map(|row| row.payload.clone()));
@@ -163,6 +170,7 @@ fn told(effects: &[Effect]) -> Vec<String> {
             Effect::Close(peer, code, _) => format!("{}: closed {}", peer.0, code.code()),
             Effect::Reload => "reload".into(),
             Effect::Refresh => "refresh".into(),
+            Effect::CatchUp => "catch up".into(),
         })
         .collect()
 }
@@ -566,4 +574,87 @@ fn r8_ids_that_a_freeze_retired_are_retired_after_reopening() {
     room.frame(leader, &typed(7, "ord og flere "), now(), &mut out);
     assert!(room.next_batch(now(), &mut out).is_none());
     assert_eq!(told(&out), ["1: refused 2 ClientId NewClientId", "1: saved 2 at 2"]);
+}
+
+#[test]
+fn g3_what_another_node_wrote_in_between_is_taken_in_and_nothing_of_ours_is_thrown_away() {
+    let mut disk = Disk::new();
+    let (mut here, mut there) = (room(&disk), room(&disk));
+    let (leader, _teacher) = (join(&mut here, LEADER), join(&mut here, TEACHER));
+    let head = join(&mut there, HEAD);
+    let mut out = Vec::new();
+    there.frame(head, &typed(8, "Jeres "), now(), &mut out);
+    let theirs = there.next_batch(now(), &mut out).unwrap();
+    here.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    let ours = here.next_batch(now(), &mut out).unwrap();
+    disk.commit(&theirs);
+    let appended = disk.commit(&ours);
+    out.clear();
+    here.appended(&appended, now(), &mut out);
+    assert_eq!(told(&out), ["1: saved 1 at 3", "2: sync 2", "catch up"]);
+    assert!(here.committed().is_none(), "what another wrote is missing: nobody is answered, no snapshot is made");
+    here.frame(leader, &typed(9, "igen "), now(), &mut out);
+    assert!(here.next_batch(now(), &mut out).is_none(), "nothing is admitted beside what is missing");
+    out.clear();
+    here.caught_up(&disk.tail(here.head()), now(), &mut out);
+    assert_eq!(told(&out), ["1: sync 2", "2: sync 2"], "their words to everybody, ours to nobody again");
+    assert_eq!(here.head(), 3);
+    let replayed = LiveDocument::replay(&disk.log(), &update_limits(&Limits::default())).unwrap();
+    assert_eq!(here.committed().unwrap().content(), replayed.content());
+    assert_eq!(here.next_batch(now(), &mut out).expect("and on it goes").head, 3);
+}
+
+#[test]
+fn g3_a_room_in_which_nobody_writes_is_told_that_another_node_wrote() {
+    let mut disk = Disk::new();
+    let (mut here, mut there) = (room(&disk), room(&disk));
+    let (_leader, head) = (join(&mut here, LEADER), join(&mut there, HEAD));
+    let mut out = Vec::new();
+    there.frame(head, &typed(8, "Jeres "), now(), &mut out);
+    disk.commit(&there.next_batch(now(), &mut out).unwrap());
+    here.catch_up(&mut out);
+    assert_eq!(told(&out), ["catch up"]);
+    out.clear();
+    // Whoever comes in meanwhile is greeted from what the log has.
+    here.join(newcomer(TEACHER), now(), &mut out).unwrap();
+    assert_eq!(told(&out), [""; 0]);
+    here.caught_up(&disk.tail(1), now(), &mut out);
+    assert_eq!(told(&out), ["1: sync 2", "2: hello", "2: sync 0"]);
+}
+
+#[test]
+fn r8_a_client_id_that_was_first_used_on_another_node_is_known_here() {
+    let mut disk = Disk::new();
+    let (mut here, mut there) = (room(&disk), room(&disk));
+    let (leader, head) = (join(&mut here, LEADER), join(&mut there, HEAD));
+    let mut out = Vec::new();
+    there.frame(head, &typed(8, "Jeres "), now(), &mut out);
+    disk.commit(&there.next_batch(now(), &mut out).unwrap());
+    here.catch_up(&mut out);
+    let mut tail = disk.tail(1);
+    tail.owners.push(crate::store::log::Owner { client: 8, person: Some(PersonId(id(HEAD))), retired: false });
+    here.caught_up(&tail, now(), &mut out);
+    out.clear();
+    here.frame(leader, &typed(8, "Jeres og mine "), now(), &mut out);
+    assert!(here.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["1: refused 1 ClientId NewClientId", "1: saved 1 at 2"]);
+}
+
+#[test]
+fn a_log_that_went_back_in_time_while_words_of_ours_stood_beyond_it_is_noticed() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    room.next_batch(now(), &mut out).unwrap();
+    // Another node wrote 2, we wrote 3; then the database was restored to where it stood after 2.
+    room.appended(&Appended::Committed { first: 3 }, now(), &mut out);
+    disk.0.push(update(8, "Jeres "));
+    out.clear();
+    room.caught_up(&disk.tail(1), now(), &mut out);
+    assert_eq!(told(&out), ["reload"]);
+    out.clear();
+    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["1: closed 4001"], "come back and start over");
 }

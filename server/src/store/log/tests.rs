@@ -175,3 +175,18 @@ async fn a_change_that_touches_no_right_is_waited_for_and_then_the_words_are_wri
         assert_eq!(appending.await.unwrap().unwrap(), [before + place]);
     }
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_the_goals_look_like_is_not_said_without_another_nodes_words(pool: PgPool) {
+    let (store, mut batch) = demo(pool).await;
+    let before = head(&store, batch.document).await;
+    assert_eq!(append(&store, &[&batch]).await.unwrap(), [before + 1]);
+    // Admitted before that was here: the words find a place, a projection of the whole document does not.
+    assert_eq!(append(&store, &[&batch]).await.unwrap(), [before + 2]);
+    batch.projection = Some(crate::content::Projection::default());
+    let appended = append(&store, &[&batch]).await;
+    assert!(matches!(&appended, Err(NotAppended::Behind(documents)) if *documents == [batch.document]), "{appended:?}");
+    assert_eq!(head(&store, batch.document).await, before + 2);
+    batch.head = before + 2;
+    assert_eq!(append(&store, &[&batch]).await.unwrap(), [before + 3]);
+}
