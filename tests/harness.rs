@@ -4,11 +4,13 @@ mod browser;
 mod database;
 mod live;
 mod process;
+mod seed;
 mod server;
 
 pub use browser::{Browser, Socket};
 pub use live::{DEADLINE, Door, Live, first_text};
 pub use process::ServerProcess;
+pub use seed::{Seed, faults};
 pub use server::TestServer;
 
 /// The slugs of some of the demo municipality's people, by what they are in it.

@@ -1,12 +1,13 @@
 //! Named moments at which a server can be made to die or to stand still, for the tests that show that nothing is lost by it
 //! (reliability-security §7, F1 and F2). Called wherever a word, a right or the server itself passes from one hand to the next.
 //!
-//! `SAMSPIL_STOP_AT=<point>[:<nth>][:kill|:abort|:stall:<ms>]` arms one of them: at the nth time (1, unless said otherwise) the process
-//! kills itself as `kill -9` does, aborts, or holds the thread that came by for so long. Each says `reached <point>` on standard output
-//! first. Only `demo`, which serves this machine alone, takes the setting; `serve` refuses to start with it. Where it is not set, a
+//! `SAMSPIL_STOP_AT=<point>[:<nth>][:kill|:abort|:stall:<ms>]` arms one of them: at every nth time (every one, unless said otherwise) the
+//! process kills itself as `kill -9` does, aborts, or holds the thread that came by for so long. Each says `reached <point>` on standard
+//! output first. Only `demo`, which serves this machine alone, takes the setting; `serve` refuses to start with it. Where it is not set, a
 //! moment costs one look at a static that is never written.
 
 use std::fmt;
+use std::io::Write as _;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -148,7 +149,7 @@ pub fn arm(stop_at: StopAt) {
 pub fn reach(point: StopPoint) {
     if let Some((stop_at, times)) = ARMED.get()
         && stop_at.point == point
-        && times.fetch_add(1, Ordering::Relaxed) + 1 == stop_at.nth
+        && (times.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(stop_at.nth)
     {
         stop_at.happen();
     }
@@ -157,7 +158,8 @@ pub fn reach(point: StopPoint) {
 impl StopAt {
     #[cold]
     fn happen(self) {
-        println!("reached {}", self.point);
+        // Nobody may be listening, which is no reason to live on.
+        let _ = writeln!(std::io::stdout(), "reached {}", self.point);
         match self.stop {
             Stop::Stall(pause) => std::thread::sleep(pause),
             Stop::Abort => std::process::abort(),

@@ -77,6 +77,12 @@ impl Browser {
         self.send(method, &url, Some(&origin), Some(body)).await
     }
 
+    /// The same, while the server may be dying: `None` if it gave no answer.
+    pub async fn attempt_json(&mut self, method: Method, path: &str, body: &Value) -> Option<Answer> {
+        let (url, origin) = (format!("{}{path}", self.public_url), self.public_url.clone());
+        self.attempt(method, &url, Some(&origin), Some(body)).await.ok()
+    }
+
     /// The same, from a page of somebody else's.
     pub async fn send_json_from(&mut self, origin: &str, method: Method, path: &str, body: &Value) -> Answer {
         let url = format!("{}{path}", self.public_url);
@@ -138,6 +144,10 @@ impl Browser {
     }
 
     async fn send(&mut self, method: Method, url: &str, origin: Option<&str>, body: Option<&Value>) -> Answer {
+        self.attempt(method, url, origin, body).await.unwrap()
+    }
+
+    async fn attempt(&mut self, method: Method, url: &str, origin: Option<&str>, body: Option<&Value>) -> reqwest::Result<Answer> {
         let mut request = self.http.request(method, url).header(header::COOKIE, self.cookie());
         if let Some(origin) = origin {
             request = request.header(header::ORIGIN, origin);
@@ -145,7 +155,7 @@ impl Browser {
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
         }
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         for cookie in response.headers().get_all(header::SET_COOKIE) {
             let pair = cookie.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
@@ -156,7 +166,7 @@ impl Browser {
             }
         }
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.unwrap() }
+        Ok(Answer { status, headers, body: response.bytes().await? })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The real server as a process of its own, with everything it starts: for tests that kill it.
 
 use std::env;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,9 +9,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 use super::browser::Browser;
 use super::database::DataDir;
+use super::live::DEADLINE;
 
 /// A first start makes a database and imports a municipality; on a busy machine that takes its time.
 const READY_WITHIN: Duration = Duration::from_mins(2);
@@ -20,23 +23,43 @@ pub struct ServerProcess {
     child: Child,
     data_dir: DataDir,
     public_url: String,
+    /// How often it has come by the point where it was to stop.
+    reached: watch::Receiver<u32>,
 }
 
 impl ServerProcess {
     /// Starts it and waits until it says that it is ready.
     pub async fn start() -> Self {
-        let data_dir = DataDir::new();
-        let (child, public_url) = spawn(&data_dir, "127.0.0.1:0").await;
-        Self { child, data_dir, public_url }
+        Self::spawn(DataDir::new(), "127.0.0.1:0", None).await
     }
 
     /// Kills it, giving it no time for anything, and starts it again at the same address.
-    pub async fn kill_and_restart(mut self) -> Self {
+    pub async fn kill_and_restart(self) -> Self {
+        self.restart(None).await
+    }
+
+    /// The same, and the new one stops there: the words of `SAMSPIL_STOP_AT`.
+    pub async fn kill_and_restart_to_stop_at(self, stop_at: &str) -> Self {
+        self.restart(Some(stop_at)).await
+    }
+
+    /// Waits until it has killed itself where it was told to.
+    pub async fn killed_itself(&mut self) {
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("it comes to where it is to stop").unwrap();
+        assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{ended}");
+    }
+
+    /// Waits until it comes by the point where it is to stand still.
+    pub async fn comes_by(&mut self) {
+        self.reached.mark_unchanged();
+        tokio::time::timeout(DEADLINE, self.reached.changed()).await.expect("it comes by in time").expect("it is alive");
+    }
+
+    async fn restart(mut self, stop_at: Option<&str>) -> Self {
         // It may have ended already, which is as good.
         let _ = self.child.kill().await;
         let address = self.public_url.trim_start_matches("http://").to_owned();
-        let (child, public_url) = spawn(&self.data_dir, &address).await;
-        Self { child, data_dir: self.data_dir, public_url }
+        Self::spawn(self.data_dir, &address, stop_at).await
     }
 
     /// Kills it together with its whole database at one moment, as when the power fails, and starts it again.
@@ -63,22 +86,24 @@ impl ServerProcess {
         Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap()
     }
 
-    /// Asks it to stop, waits until it has, and starts it again. Answers how long stopping took, database and all.
-    pub async fn stop_and_restart(mut self) -> (Duration, Self) {
-        let begun = Instant::now();
-        rustix::process::kill_process(self.process(), Signal::TERM).unwrap();
-        assert_eq!(self.child.wait().await.unwrap().code(), Some(0));
-        let took = begun.elapsed();
-        (took, self.kill_and_restart().await)
+    /// Asks it to stop.
+    pub fn ask_to_stop(&self) {
+        let process = Pid::from_raw(i32::try_from(self.child.id().expect("it runs")).unwrap()).unwrap();
+        rustix::process::kill_process(process, Signal::TERM).unwrap();
     }
 
-    fn process(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id().expect("it runs")).unwrap()).unwrap()
+    /// Asks it to stop and waits until it has; answers how long that took, database and all.
+    pub async fn stop(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.ask_to_stop();
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("it stops").unwrap();
+        assert_eq!(ended.code(), Some(0), "{ended}");
+        begun.elapsed()
     }
 
     /// Asks it to stop and waits until it has; returns its exit code.
     pub async fn terminate(mut self) -> Option<i32> {
-        rustix::process::kill_process(self.process(), Signal::TERM).unwrap();
+        self.ask_to_stop();
         self.child.wait().await.unwrap().code()
     }
 
@@ -86,25 +111,34 @@ impl ServerProcess {
     pub fn browser(&self) -> Browser {
         Browser::new(&self.public_url)
     }
-}
 
-async fn spawn(data_dir: &DataDir, listen: &str) -> (Child, String) {
-    let mut command = Command::new(binary().await);
-    command.arg("demo").arg("--data-dir").arg(data_dir.path());
-    command.args(["--listen", listen, "--demo-idp-listen", "127.0.0.1:0"]);
-    command.env_remove("DATABASE_URL").env_remove("SAMSPIL_OIDC_ISSUER").env_remove("SAMSPIL_PUBLIC_URL");
-    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some(url) = line.strip_prefix("ready ") {
-                return url.to_owned();
-            }
+    async fn spawn(data_dir: DataDir, listen: &str, stop_at: Option<&str>) -> Self {
+        let mut command = Command::new(binary().await);
+        command.arg("demo").arg("--data-dir").arg(data_dir.path());
+        command.args(["--listen", listen, "--demo-idp-listen", "127.0.0.1:0"]);
+        command.env_remove("DATABASE_URL").env_remove("SAMSPIL_OIDC_ISSUER").env_remove("SAMSPIL_PUBLIC_URL");
+        if let Some(stop_at) = stop_at {
+            command.env("SAMSPIL_STOP_AT", stop_at);
         }
-        panic!("the server ended before it was ready");
-    };
-    let public_url = tokio::time::timeout(READY_WITHIN, ready).await.expect("the server is ready in time");
-    (child, public_url)
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some(url) = line.strip_prefix("ready ") {
+                    return url.to_owned();
+                }
+            }
+            panic!("the server ended before it was ready");
+        };
+        let public_url = tokio::time::timeout(READY_WITHIN, ready).await.expect("the server is ready in time");
+        let (times, reached) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                times.send_modify(|times| *times += u32::from(line.starts_with("reached ")));
+            }
+        });
+        Self { child, data_dir, public_url, reached }
+    }
 }
 
 /// The binary that the test script built, or else the one that cargo builds now.
