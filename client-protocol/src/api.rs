@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+mod threads;
+
+pub use threads::*;
+
 /// An error as the caller sees it (RFC 9457). `type` is stable; the web words it from its catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
@@ -738,44 +742,6 @@ pub struct DocumentView {
     pub abilities: Abilities,
     /// The agreement it is a version of, if it is one.
     pub agreement_id: Option<Uuid>,
-}
-
-/// A comment thread beside the text, in `GET /api/documents/{id}/threads`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
-pub struct Thread {
-    /// Stable id.
-    pub id: Uuid,
-    /// The section it is about, a template key.
-    pub section_key: String,
-    /// The goal it is about, if any.
-    pub goal_id: Option<Uuid>,
-    /// The words it is about; absent: the whole section or goal.
-    pub quote: Option<String>,
-    /// `false` once it is resolved.
-    pub open: bool,
-    /// Who resolved it.
-    pub resolved_by: Option<Person>,
-    /// When.
-    pub resolved_at: Option<DateTime<Utc>>,
-    /// What was said, oldest first.
-    pub comments: Vec<Comment>,
-}
-
-/// What somebody said in a thread.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
-pub struct Comment {
-    /// Stable id.
-    pub id: Uuid,
-    /// Who.
-    pub person: Person,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// What, as plain text.
-    pub body: String,
-    /// When it was reworded, if it was.
-    pub edited_at: Option<DateTime<Utc>>,
 }
 
 /// A named state of a document, in `GET /api/documents/{id}/versions`.

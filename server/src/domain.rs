@@ -5,6 +5,7 @@ pub mod agreement;
 pub mod audit;
 pub mod canonical;
 pub mod claims;
+pub mod comments;
 pub mod document;
 pub mod governance;
 pub mod ids;

@@ -25,6 +25,7 @@ pub mod problem;
 mod proposals;
 mod signed_in;
 mod texts;
+mod threads;
 pub mod web;
 
 pub use me::Site;
@@ -68,7 +69,7 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(documents::head))
         .routes(routes!(documents::content))
         .routes(routes!(documents::meetings))
-        .routes(routes!(documents::threads))
+        .routes(routes!(threads::list))
         .routes(routes!(documents::versions))
         .routes(routes!(documents::signoffs))
         .routes(routes!(goals::list))

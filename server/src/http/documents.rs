@@ -1,7 +1,7 @@
 //! `/api/documents/{id}`: a document's head, its content, and what stands beside it.
 
 use axum::{Json, extract::State, http::header, response::IntoResponse};
-use samspil_client_protocol::api::{Abilities, Comment, DocumentView, Meeting, Problem as ProblemBody, Revision, Signature, Thread};
+use samspil_client_protocol::api::{Abilities, DocumentView, Meeting, Problem as ProblemBody, Revision, Signature};
 use uuid::Uuid;
 
 use super::{
@@ -11,17 +11,13 @@ use super::{
 };
 use crate::{
     auth::SignedIn,
-    domain::{
-        access::{abilities, danish_day},
-        ids::DocumentId,
-        principal::Role,
-    },
+    domain::{access::abilities, ids::DocumentId},
     rooms::Rooms,
     store::{Store, documents::DocumentRow},
 };
 
 /// The document with what this person may do with it; 404 when it does not exist or may not be seen.
-async fn readable(store: &Store, id: Uuid, signed_in: &SignedIn) -> Result<(DocumentRow, Abilities), Problem> {
+pub(super) async fn readable(store: &Store, id: Uuid, signed_in: &SignedIn) -> Result<(DocumentRow, Abilities), Problem> {
     let document = store.document_access(DocumentId(id)).await?.ok_or_else(Problem::not_found)?;
     let abilities = abilities(&signed_in.principal, &document.access, signed_in.now);
     if abilities.read { Ok((document, abilities)) } else { Err(Problem::not_found()) }
@@ -69,39 +65,6 @@ pub(super) async fn meetings(signed_in: SignedIn, State(store): State<Store>, Pa
     let rows = store.meetings(document.agreement_id.as_slice()).await?;
     let people = People::load(&store, agreements::people_of_meetings(&rows)).await?;
     Ok(Json(rows.into_iter().map(|row| agreements::show_meeting(row, document.agreement_id.as_slice(), &people)).collect()))
-}
-
-/// The comment threads beside the text, resolved ones too, in the order in which they were begun: for those who may comment and
-/// for the executive board. Who only reads (the council, an auditor) reads what was agreed, not how it was talked over.
-#[utoipa::path(get, operation_id = "document_threads", path = "/api/documents/{id}/threads", params(("id" = Uuid, Path)), responses(
-    (status = OK, body = Vec<Thread>), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
-pub(super) async fn threads(signed_in: SignedIn, State(store): State<Store>, Path(id): Path<Uuid>) -> Result<Json<Vec<Thread>>, Problem> {
-    let (document, can) = readable(&store, id, &signed_in).await?;
-    if !can.comment && !signed_in.principal.is(Role::Executive, danish_day(signed_in.now)) {
-        return Err(Problem::not_found());
-    }
-    let rows = store.threads(&[document.access.document]).await?;
-    let writers = rows.iter().flat_map(|thread| thread.comments.iter().map(|comment| comment.person));
-    let resolvers = rows.iter().filter_map(|thread| thread.resolved.map(|(person, _)| person));
-    let people = People::load(&store, writers.chain(resolvers).collect()).await?;
-    let show = |comment: crate::store::comments::CommentRow| Comment {
-        id: comment.id,
-        person: people.show(comment.person),
-        at: comment.at,
-        body: comment.body,
-        edited_at: comment.edited_at,
-    };
-    let threads = rows.into_iter().map(|thread| Thread {
-        id: thread.id,
-        section_key: thread.section_key,
-        goal_id: thread.goal,
-        quote: thread.quote,
-        open: thread.open,
-        resolved_by: thread.resolved.map(|(person, _)| people.show(person)),
-        resolved_at: thread.resolved.map(|(_, at)| at),
-        comments: thread.comments.into_iter().map(show).collect(),
-    });
-    Ok(Json(threads.collect()))
 }
 
 /// The named states of the document, newest first.

@@ -136,8 +136,8 @@ async fn waiting(
 ) -> Result<Vec<Waiting>, Problem> {
     let me = signed_in.principal.person;
     let own_documents: Vec<DocumentId> = own(visible).filter_map(|(head, _)| head.document).collect();
-    let all_documents: Vec<DocumentId> = visible.iter().filter_map(|(head, _)| head.document).collect();
-    let threads = store.open_threads_concerning(me, &own_documents, &all_documents).await?;
+    let talked_over: Vec<DocumentId> = visible.iter().filter(|(_, can)| can.comment).filter_map(|(head, _)| head.document).collect();
+    let threads = store.open_threads_concerning(me, &own_documents, &talked_over).await?;
     let about = About::load(store, visible, &own_documents, &threads).await?;
     let people = People::load(store, about.people(&threads)).await?;
     let summary_of: HashMap<Uuid, &AgreementSummary> = summaries.iter().map(|summary| (summary.id, summary)).collect();
@@ -175,14 +175,14 @@ async fn waiting(
     }
     let agreement_of: HashMap<DocumentId, &AgreementHead> = visible.iter().filter_map(|(head, _)| Some((head.document?, head))).collect();
     for thread in &threads {
-        let writers: Vec<PersonId> = thread.comments.iter().map(|comment| comment.person).collect();
-        let (Some(head), Some(last)) = (agreement_of.get(&thread.document), thread.comments.last()) else { continue };
+        let writers: Vec<PersonId> = thread.said().map(|comment| comment.person).collect();
+        let (Some(head), Some(last)) = (agreement_of.get(&thread.document), thread.said().last()) else { continue };
         if let Some(summary) = summary_of.get(&head.id.0)
             && thread_waits(me, own_documents.contains(&thread.document), &writers)
         {
             let (place, place_title) = about.place(thread);
             waiting.push(Waiting {
-                place: Some(place),
+                place,
                 place_title,
                 person: Some(people.show(last.person)),
                 words: Some(shortened(&last.body)),
@@ -258,7 +258,7 @@ impl About {
     }
 
     fn people(&self, threads: &[ThreadRow]) -> Vec<PersonId> {
-        let writers = threads.iter().filter_map(|thread| thread.comments.last()).map(|comment| comment.person);
+        let writers = threads.iter().filter_map(|thread| thread.said().last()).map(|comment| comment.person);
         writers.chain(self.lives.values().flatten().filter_map(|step| step.person)).collect()
     }
 
@@ -296,14 +296,14 @@ impl About {
         })
     }
 
-    /// Where a thread stands: its goal if it is about one that is still there, else its section.
-    fn place(&self, thread: &ThreadRow) -> (String, Option<String>) {
+    /// Where a thread stands: its goal if it is about one that is still there, else its section, if it is about one.
+    fn place(&self, thread: &ThreadRow) -> (Option<String>, Option<String>) {
         let goals = self.goals.get(&thread.document).map(Vec::as_slice).unwrap_or_default();
         if let Some(goal) = goals.iter().find(|goal| Some(goal.id) == thread.goal) {
-            return (goal.id.to_string(), Some(goal.title.clone()));
+            return (Some(goal.id.to_string()), Some(goal.title.clone()));
         }
         let sections = self.sections.get(&thread.document).map(Vec::as_slice).unwrap_or_default();
-        let title = sections.iter().find(|section| section.key == thread.section_key).map(|section| section.title.clone());
+        let title = sections.iter().find(|section| Some(&section.key) == thread.section_key.as_ref()).map(|section| section.title.clone());
         (thread.section_key.clone(), title)
     }
 }

@@ -5,12 +5,12 @@ use serde_json::{Number, Value, json};
 use uuid::Uuid;
 
 use super::data::{
-    Agreement, Data, Document, DocumentType, EventKind, LifeEvent, Meeting, MunicipalityFile, Node, PastAgreement, Person, Report,
-    TemplateFile, TimePlanFile, id_of,
+    Agreement, Data, Document, DocumentType, EventKind, LifeEvent, Meeting, Message, MunicipalityFile, Node, PastAgreement, Person, Report,
+    TemplateFile, Thread, TimePlanFile, id_of,
 };
 use crate::{
     content::{self, Action, Content, Goal, Indicator, Link, SCHEMA, blocks, bullets, paragraph},
-    domain::ids::imported,
+    domain::{comments::About, ids::imported},
 };
 
 /// The section of a governance document that holds its summary.
@@ -496,10 +496,21 @@ pub(super) fn section_edits(agreement: &Agreement) -> Value {
 /// Its threads, and their comments.
 pub(super) fn threads(agreement: &Agreement) -> (Value, Value) {
     let document = first_version(&agreement.id);
-    let threads = agreement.comments.iter().map(|thread| {
+    let mut in_order: Vec<(&Thread, &Message)> =
+        agreement.comments.iter().filter_map(|thread| Some((thread, thread.messages.first()?))).collect();
+    in_order.sort_by_key(|(thread, first)| (first.at, imported(&thread.id)));
+    let threads = in_order.into_iter().zip(1..).map(|((thread, first), number)| {
+        let about = match (&thread.anchor.quote, &thread.anchor.goal_id) {
+            (Some(_), _) => About::Words,
+            (None, Some(_)) => About::Goal,
+            (None, None) => About::Section,
+        };
+        let detached_at = thread.anchor.quote.as_ref().map(|_| first.at);
         json!({
-            "id": imported(&thread.id), "slug": thread.id, "document_id": document, "section_key": thread.anchor.section_key,
-            "goal_id": maybe(thread.anchor.goal_id.as_ref()), "quote": thread.anchor.quote, "status": thread.status,
+            "id": imported(&thread.id), "slug": thread.id, "document_id": document, "number": number, "about": about.id(),
+            "section_key": thread.anchor.section_key, "goal_id": maybe(thread.anchor.goal_id.as_ref()), "quote": thread.anchor.quote,
+            "status": thread.status, "created_by": imported(&first.person_id), "created_at": first.at, "words": thread.anchor.quote,
+            "detached_at": detached_at,
         })
     });
     let comments = agreement.comments.iter().flat_map(|thread| {

@@ -253,7 +253,8 @@ impl Store {
                       CASE WHEN a.current_document_id IS NULL
                            THEN (SELECT count(*) FROM past_goal g WHERE g.agreement_id = a.id)
                            ELSE (SELECT count(*) FROM agreement_goal g WHERE g.document_id = a.current_document_id) END AS "goals!",
-                      (SELECT count(*) FROM thread t WHERE t.document_id = a.current_document_id AND t.status = 'open') AS "open_threads!",
+                      (SELECT count(*) FROM thread t WHERE t.document_id = a.current_document_id AND t.status = 'open' AND EXISTS
+                          (SELECT FROM comment c WHERE c.thread_id = t.id AND c.deleted_at IS NULL)) AS "open_threads!",
                       edit.person_id AS "edit_person?", edit.at AS "edit_at?"
                FROM agreement a
                JOIN org_node unit ON unit.id = a.unit_id

@@ -232,9 +232,13 @@ statements! {
         FROM jsonb_to_recordset($1) AS r(document_id uuid, section_key text, person_id uuid, at timestamptz)";
 
     /// Comment threads.
-    threads: "INSERT INTO thread (id, slug, document_id, section_key, goal_id, quote, status)
-        SELECT id, slug, document_id, section_key, goal_id, quote, status
-        FROM jsonb_to_recordset($1) AS r(id uuid, slug text, document_id uuid, section_key text, goal_id uuid, quote text, status text)";
+    threads: "INSERT INTO thread (id, slug, document_id, number, about, section_key, goal_id, quote, status, created_by, created_at,
+            field, anchor_start, anchor_end, words, words_before, words_after, detached_at)
+        SELECT id, slug, document_id, number, about, section_key, goal_id, quote, status, created_by, created_at, field,
+            decode(anchor_start, 'hex'), decode(anchor_end, 'hex'), words, words_before, words_after, detached_at
+        FROM jsonb_to_recordset($1) AS r(id uuid, slug text, document_id uuid, number integer, about text, section_key text, goal_id uuid,
+            quote text, status text, created_by uuid, created_at timestamptz, field text, anchor_start text, anchor_end text, words text,
+            words_before text, words_after text, detached_at timestamptz)";
 
     /// Comments.
     comments: "INSERT INTO comment (id, thread_id, number, person_id, body, at)

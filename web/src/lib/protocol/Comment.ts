@@ -10,6 +10,10 @@ export type Comment = {
  */
 id: string, 
 /**
+ * Place in the thread, from 1.
+ */
+number: number, 
+/**
  * Who.
  */
 person: Person, 
@@ -18,10 +22,22 @@ person: Person,
  */
 at: string, 
 /**
- * What, as plain text.
+ * What, as plain text with its line breaks; empty when it was deleted.
  */
 body: string, 
 /**
  * When it was reworded, if it was.
  */
-edited_at: string | null, };
+edited_at: string | null, 
+/**
+ * When its writer deleted it.
+ */
+deleted_at: string | null, 
+/**
+ * Whom it names.
+ */
+mentions: Array<Person>, 
+/**
+ * Raised by every change of it: `If-Match` of the next.
+ */
+version: number, };
