@@ -2,13 +2,17 @@
 
 mod browser;
 mod database;
+mod line;
 mod live;
+mod party;
 mod process;
 mod seed;
 mod server;
 
 pub use browser::{Browser, Socket};
+pub use line::{AtCommit, DatabaseLine, Weather};
 pub use live::{DEADLINE, Door, Live, first_text};
+pub use party::{Counter, Party, words};
 pub use process::ServerProcess;
 pub use seed::{Seed, faults};
 pub use server::TestServer;

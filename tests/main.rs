@@ -7,6 +7,7 @@ mod harness;
 mod kills;
 mod live;
 mod oidc_judge;
+mod outages;
 mod process;
 mod replay;
 mod server;

@@ -30,17 +30,22 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts it and waits until it says that it is ready.
     pub async fn start() -> Self {
-        Self::spawn(DataDir::new(), "127.0.0.1:0", None).await
+        Self::spawn(DataDir::new(), "127.0.0.1:0", &[]).await
+    }
+
+    /// The same, with these settings.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::spawn(DataDir::new(), "127.0.0.1:0", settings).await
     }
 
     /// Kills it, giving it no time for anything, and starts it again at the same address.
     pub async fn kill_and_restart(self) -> Self {
-        self.restart(None).await
+        self.restart(&[]).await
     }
 
     /// The same, and the new one stops there: the words of `SAMSPIL_STOP_AT`.
     pub async fn kill_and_restart_to_stop_at(self, stop_at: &str) -> Self {
-        self.restart(Some(stop_at)).await
+        self.restart(&[("SAMSPIL_STOP_AT", stop_at)]).await
     }
 
     /// Waits until it has killed itself where it was told to.
@@ -55,29 +60,55 @@ impl ServerProcess {
         tokio::time::timeout(DEADLINE, self.reached.changed()).await.expect("it comes by in time").expect("it is alive");
     }
 
-    async fn restart(mut self, stop_at: Option<&str>) -> Self {
+    async fn restart(mut self, settings: &[(&str, &str)]) -> Self {
         // It may have ended already, which is as good.
         let _ = self.child.kill().await;
         let address = self.public_url.trim_start_matches("http://").to_owned();
-        Self::spawn(self.data_dir, &address, stop_at).await
+        Self::spawn(self.data_dir, &address, settings).await
     }
 
     /// Kills it together with its whole database at one moment, as when the power fails, and starts it again.
     pub async fn power_fails_and_returns(self) -> Self {
-        let database = self.postmaster();
-        // The database has a process group of its own.
-        rustix::process::kill_process_group(database, Signal::KILL).unwrap();
+        self.signal_database(Signal::KILL);
         self.kill_and_restart().await
     }
 
     /// Kills one of the processes of the database that serve our connections: the database stops all others, forgets everything
     /// that is not in its log, and starts anew by itself.
     pub fn crash_database(&self, choose: impl FnOnce(usize) -> usize) {
-        let serving = serving_us(self.postmaster());
+        let serving = children(self.postmaster(), "samspil_app");
         if let Some(process) = serving.get(choose(serving.len())) {
             // It may just have ended.
             let _ = rustix::process::kill_process(*process, Signal::KILL);
         }
+    }
+
+    /// Every process of the database stands still, as when its disk hangs: connections stay, and nobody answers.
+    pub fn database_stands_still(&self) {
+        self.signal_database(Signal::STOP);
+    }
+
+    /// And goes on.
+    pub fn database_goes_on(&self) {
+        self.signal_database(Signal::CONT);
+    }
+
+    /// Each process of the database leads a group of its own, so each is told by itself; the one that starts the others stands still
+    /// meanwhile.
+    fn signal_database(&self, signal: Signal) {
+        let postmaster = self.postmaster();
+        rustix::process::kill_process(postmaster, Signal::STOP).unwrap();
+        for process in children(postmaster, "").into_iter().chain([postmaster]) {
+            // It may just have ended.
+            let _ = rustix::process::kill_process(process, signal);
+        }
+    }
+
+    /// Memory that the server holds.
+    pub fn resident_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs"))).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
     fn postmaster(&self) -> Pid {
@@ -112,14 +143,12 @@ impl ServerProcess {
         Browser::new(&self.public_url)
     }
 
-    async fn spawn(data_dir: DataDir, listen: &str, stop_at: Option<&str>) -> Self {
+    async fn spawn(data_dir: DataDir, listen: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary().await);
         command.arg("demo").arg("--data-dir").arg(data_dir.path());
         command.args(["--listen", listen, "--demo-idp-listen", "127.0.0.1:0"]);
         command.env_remove("DATABASE_URL").env_remove("SAMSPIL_OIDC_ISSUER").env_remove("SAMSPIL_PUBLIC_URL");
-        if let Some(stop_at) = stop_at {
-            command.env("SAMSPIL_STOP_AT", stop_at);
-        }
+        command.envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = async {
@@ -152,14 +181,14 @@ async fn binary() -> PathBuf {
     root.join("target/debug/samspil")
 }
 
-/// The database's processes that serve the server's connections.
-fn serving_us(postmaster: Pid) -> Vec<Pid> {
-    let parent = format!("PPid:\t{}\n", postmaster.as_raw_nonzero());
+/// Processes that this one started, of those whose command line has this in it.
+fn children(parent: Pid, command_has: &str) -> Vec<Pid> {
+    let parent = format!("PPid:\t{}\n", parent.as_raw_nonzero());
     let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
         let command = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
-        (status.contains(&parent) && command.contains("samspil_app")).then(|| Pid::from_raw(pid)).flatten()
+        (status.contains(&parent) && command.contains(command_has)).then(|| Pid::from_raw(pid)).flatten()
     });
     processes.collect()
 }

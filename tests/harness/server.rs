@@ -8,6 +8,7 @@ use samspil_server::config::{Config, Limits, Mail, Provider, Secret};
 
 use super::browser::Browser;
 use super::database::{DataDir, Database, demo_clock, superuser};
+use super::line::DatabaseLine;
 
 /// A server that a test has to itself.
 pub struct TestServer {
@@ -30,6 +31,17 @@ impl TestServer {
         let clock = demo_clock();
         let running = App::start(config(&database, &data_dir, limits), clock).await.unwrap();
         Self { running, database, data_dir, clock }
+    }
+
+    /// The same, with a line to its database that can fail.
+    pub async fn start_on_a_line(limits: Limits) -> (Self, DatabaseLine) {
+        let database = Database::new().await;
+        let data_dir = DataDir::new();
+        let clock = demo_clock();
+        let line = DatabaseLine::new(&database.app_url());
+        let database_url = Secret::new(line.url(&database.app_url()));
+        let running = App::start(Config { database_url, ..config(&database, &data_dir, limits) }, clock).await.unwrap();
+        (Self { running, database, data_dir, clock }, line)
     }
 
     /// Stops it and starts it again, on the same database and at the same address.
