@@ -51,7 +51,7 @@ pub struct PeerPerson {
     pub colour: u8,
 }
 
-/// Why a frame was refused (SPEC R1–R9; the rules of admission).
+/// Why a frame was refused (SPEC R1–R10; the rules of admission).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +76,8 @@ pub enum RefusalCode {
     DocumentFull,
     /// Nothing can be saved at the moment.
     NotSaving,
+    /// The server ended while it applied this, twice: it is not tried again (rule 10).
+    Quarantined,
 }
 
 /// What a client does after a refusal.

@@ -1,6 +1,7 @@
 //! The one place where the parts meet: start, serve, stop.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::http::health::{self, Stopping};
 use crate::http::web::{self, Pages};
 use crate::http::{self, Site, problem};
 use crate::rooms::Rooms;
+use crate::rooms::quarantine::Quarantine;
 use crate::stop_points::{self, StopPoint};
 use crate::store::Store;
 use crate::store::setup::SchemaError;
@@ -59,6 +61,14 @@ pub enum StartError {
     /// The public address is not one that a browser would write.
     #[error("SAMSPIL_PUBLIC_URL is not an origin in plain letters; for example SAMSPIL_PUBLIC_URL=https://samspil.example.dk")]
     PublicUrl,
+    /// What is known of updates that end the server cannot be read or written.
+    #[error("SAMSPIL_DATA_DIR={} cannot be used", dir.display())]
+    DataDir {
+        /// Where it is.
+        dir: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The demo identity provider does not start.
     #[error(transparent)]
     DemoProvider(#[from] demo_idp::Error),
@@ -125,7 +135,9 @@ impl App {
         let provider = oidc::Provider::new(provider)?;
         let sessions = Sessions::new(store.clone(), &public_url);
         let sign_ins = SignIns::new(store.clone(), sessions.clone(), provider, roles, person_claim);
-        let rooms = Rooms::start(store.clone(), sessions.clone(), clock, config.limits.clone());
+        let quarantine =
+            Quarantine::open(&config.data_dir).map_err(|source| StartError::DataDir { dir: config.data_dir.clone(), source })?;
+        let rooms = Rooms::start(store.clone(), sessions.clone(), clock, config.limits.clone(), quarantine);
         let stopping = Stopping::default();
         let origin = HeaderValue::try_from(&public_url).map_err(|_| StartError::PublicUrl)?;
         let gateway = Gateway::new(store.clone(), sessions.clone(), rooms.clone(), clock, config.limits.clone(), origin);

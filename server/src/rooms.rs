@@ -9,6 +9,7 @@ pub mod document;
 mod journal;
 pub mod outbox;
 mod presence;
+pub mod quarantine;
 mod registry;
 mod task;
 

@@ -44,6 +44,8 @@ points! {
     FrameReceived = "frame_received";
     /// An update was admitted and is not in the document yet.
     Admitted = "admitted";
+    /// An update is being applied: the server has noted which.
+    Applying = "applying";
     /// An update is in the document in memory, and nowhere else.
     Applied = "applied";
     /// A room has made a batch; the journal does not have it yet.

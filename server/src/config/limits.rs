@@ -42,6 +42,8 @@ limits! {
     update_blocks_max: usize = 20_000, "SAMSPIL_LIMIT_UPDATE_BLOCKS_MAX";
     /// L2: blocks in one update that share parent, key and origin; their cost is quadratic.
     update_same_origin_max: usize = 1_000, "SAMSPIL_LIMIT_UPDATE_SAME_ORIGIN_MAX";
+    /// L2: milliseconds of processor time for applying one update; a longer one is taken back.
+    update_cpu_ms_max: u64 = 500, "SAMSPIL_LIMIT_UPDATE_CPU_MS_MAX";
     /// L3: clients with blocks in one update.
     update_clients_max: usize = 64, "SAMSPIL_LIMIT_UPDATE_CLIENTS_MAX";
     /// L3: delete ranges in one update that are new here.
@@ -66,6 +68,8 @@ limits! {
     peer_bytes_per_s: u32 = 256 << 10, "SAMSPIL_LIMIT_PEER_BYTES_PER_S";
     /// L8: seconds without progress on a socket before it is closed with 4000.
     peer_stalled_s: u64 = 30, "SAMSPIL_LIMIT_PEER_STALLED_S";
+    /// L8: milliseconds of processor time in ten seconds for what one session sends to a document; beyond it the socket is closed with 4000.
+    peer_cpu_ms_per_10s: u32 = 250, "SAMSPIL_LIMIT_PEER_CPU_MS_PER_10S";
     /// L9: bytes of one presence state.
     presence_bytes_max: usize = 1 << 10, "SAMSPIL_LIMIT_PRESENCE_BYTES_MAX";
     /// L9: presence states a second from one peer.

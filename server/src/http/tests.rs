@@ -20,6 +20,7 @@ use crate::{
     config::Limits,
     domain::ids::{AgreementId, PersonId, imported},
     import,
+    rooms::quarantine::Quarantine,
     store::agreements::Which,
 };
 
@@ -91,7 +92,9 @@ impl Demo {
         let sessions = Sessions::new(store.clone(), "http://127.0.0.1:8080");
         let site = Site { demo: true, was_url: None };
         let clock = Clock::frozen(now);
-        let rooms = Rooms::start(store.clone(), sessions.clone(), clock, Limits::default());
+        let data_dir = std::env::temp_dir().join("samspil-http-tests");
+        std::fs::create_dir_all(&data_dir).unwrap();
+        let rooms = Rooms::start(store.clone(), sessions.clone(), clock, Limits::default(), Quarantine::open(&data_dir).unwrap());
         let parts = Parts { store: store.clone(), sessions: sessions.clone(), clock, rooms, site };
         let app = api::<()>(parts).layer(axum::middleware::from_fn(problem::carry_request_id));
         Self { app, store, sessions, now }

@@ -9,7 +9,7 @@ mod index;
 mod parse;
 mod schema;
 
-pub use index::{Admitted, Index, Writer};
+pub use index::{Admitted, Index, Kept, Writer};
 pub use parse::UpdateLimits;
 
 use samspil_client_protocol::message::{RefusalAction, RefusalCode};
@@ -18,7 +18,7 @@ use samspil_client_protocol::message::{RefusalAction, RefusalCode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("refused by rule {rule}: {what}")]
 pub struct Refusal {
-    /// The rule of SPEC R that stopped it.
+    /// The rule of SPEC R that stopped it; 0: none, nothing can be saved now.
     pub rule: u8,
     /// Its code on the wire.
     pub code: RefusalCode,

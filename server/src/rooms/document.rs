@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -11,12 +12,16 @@ use samspil_client_protocol::{
     frame::{Malformed, Reader},
     message::RefusalCode,
 };
+use sha2::{Digest, Sha256};
 use yrs::{
     ClientID, Doc, ID, IdSet, OffsetKind, Options, ReadTxn, StateVector, Transact, Update,
     updates::{decoder::Decode, encoder::Encode},
 };
 
-use super::admission::{Index, Refusal, UpdateLimits, Writer};
+use super::{
+    admission::{Index, Kept, Refusal, UpdateLimits, Writer},
+    quarantine::{Noted, Unwatched, Watch},
+};
 use crate::{
     config::Limits,
     content,
@@ -50,6 +55,8 @@ pub struct Applied {
     pub new_clients: Vec<u64>,
     /// It wrote or deleted under `goals`.
     pub touches_goals: bool,
+    /// SHA-256 of the update.
+    pub hash: [u8; 32],
 }
 
 /// Why an update was not applied.
@@ -58,6 +65,9 @@ pub enum NotApplied {
     /// It may not come in; the document is as before.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The library took too long for it. The document in memory is worth nothing any more and must be loaded again.
+    #[error("it takes the library longer than update_cpu_ms_max")]
+    TooSlow,
     /// The library failed on it. The document in memory is worth nothing any more and must be loaded again.
     #[error("the library failed on an admitted update: {0}")]
     Broken(String),
@@ -92,6 +102,7 @@ pub fn update_limits(limits: &Limits) -> UpdateLimits {
         value_depth_max: limits.value_depth_max,
         type_depth_max: u16::try_from(limits.type_depth_max).unwrap_or(u16::MAX),
         attribute_bytes_max: limits.attribute_bytes_max,
+        cpu_max: Duration::from_millis(limits.update_cpu_ms_max),
     }
 }
 
@@ -111,7 +122,7 @@ impl LiveDocument {
         };
         let mut expected = 1;
         if let Some(snapshot) = &log.snapshot {
-            document.replay_one(&snapshot.state, limits).map_err(|what| NotReplayed { seq: snapshot.seq, what })?;
+            document.replay_one(&snapshot.state, Kept::Snapshot, limits).map_err(|what| NotReplayed { seq: snapshot.seq, what })?;
             expected = snapshot.seq + 1;
         }
         document.replay_rows(log, expected, limits)?;
@@ -131,7 +142,7 @@ impl LiveDocument {
             if update.seq != expected {
                 return Err(NotReplayed { seq: expected, what: "an update is missing from the log".into() });
             }
-            self.replay_one(&update.payload, limits).map_err(|what| NotReplayed { seq: update.seq, what })?;
+            self.replay_one(&update.payload, Kept::Row, limits).map_err(|what| NotReplayed { seq: update.seq, what })?;
             expected += 1;
         }
         if expected != log.head + 1 {
@@ -140,45 +151,70 @@ impl LiveDocument {
         Ok(())
     }
 
-    fn replay_one(&mut self, update: &Bytes, limits: &UpdateLimits) -> Result<(), String> {
-        self.index.load(update, limits).map_err(|refusal| refusal.to_string())?;
-        self.apply(update)
+    fn replay_one(&mut self, update: &Bytes, kept: Kept, limits: &UpdateLimits) -> Result<(), String> {
+        let parts = self.index.load(update, kept, limits).map_err(|refusal| refusal.to_string())?;
+        self.apply(update, &parts, Duration::MAX, &Unwatched).map_err(|error| error.to_string())
     }
 
-    /// Admits an update from a person and applies it.
-    pub fn write(&mut self, update: &Bytes, writer: DocumentWriter, limits: &UpdateLimits) -> Result<Applied, NotApplied> {
+    /// Admits an update from a person and applies it, under the eyes of whoever watches.
+    pub fn write(
+        &mut self,
+        update: &Bytes,
+        writer: DocumentWriter,
+        limits: &UpdateLimits,
+        watch: &mut dyn Watch,
+    ) -> Result<Applied, NotApplied> {
         let admitted = self.index.admit(update, &OwnedWriter { writer, document: self }, limits)?;
         if !admitted.brings_news {
             self.index.learn(admitted);
-            return Ok(Applied { update: None, new_clients: Vec::new(), touches_goals: false });
+            return Ok(Applied { update: None, new_clients: Vec::new(), touches_goals: false, hash: [0; 32] });
         }
-        let new_clients: Vec<u64> = admitted.clients.iter().copied().filter(|client| !self.owners.contains_key(client)).collect();
+        let new_clients: Vec<u64> =
+            admitted.clients.iter().map(|(client, _)| *client).filter(|client| !self.owners.contains_key(client)).collect();
         let update = admitted.update.clone();
         let touches_goals = admitted.touches_goals;
+        let hash = Sha256::digest(&update).into();
+        let noted = Noted { hash: &hash, begins: &admitted.clients };
+        if watch.is_quarantined(noted) {
+            return Err(Refusal::new(10, RefusalCode::Quarantined, "the server ended while it applied this").into());
+        }
         stop_points::reach(StopPoint::Admitted);
-        self.apply(&update).map_err(NotApplied::Broken)?;
+        watch.note(noted);
+        stop_points::reach(StopPoint::Applying);
+        let applied = self.apply(&update, &admitted.parts, limits.cpu_max, watch);
+        watch.clear();
+        applied?;
         stop_points::reach(StopPoint::Applied);
         self.index.learn(admitted);
         for client in &new_clients {
             self.owners.insert(*client, Ownership { person: Some(writer.person), retired: false });
         }
-        Ok(Applied { update: Some(update), new_clients, touches_goals })
+        Ok(Applied { update: Some(update), new_clients, touches_goals, hash })
     }
 
-    fn apply(&mut self, update: &Bytes) -> Result<(), String> {
+    /// Applies an update, in parts if it has any. Their cost can be quadratic in ways that bytes do not show, and the library cannot be
+    /// interrupted: between two parts is the moment to give up.
+    fn apply(&mut self, update: &Bytes, parts: &[Bytes], cpu_max: Duration, watch: &dyn Watch) -> Result<(), NotApplied> {
         let doc = &self.doc;
+        let parts = if parts.is_empty() { std::slice::from_ref(update) } else { parts };
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            let decoded = Update::decode_v1(update).map_err(|error| error.to_string())?;
+            let failed = |error: &dyn std::error::Error| NotApplied::Broken(error.to_string());
+            let begun = watch.cpu();
             let mut transaction = doc.transact_mut();
-            transaction.apply_update(decoded).map_err(|error| error.to_string())?;
+            for (at, part) in parts.iter().enumerate() {
+                if at > 0 && watch.cpu().saturating_sub(begun) > cpu_max {
+                    return Err(NotApplied::TooSlow);
+                }
+                transaction.apply_update(Update::decode_v1(part).map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
+            }
             // Admission lets nothing through that would have to wait.
             if transaction.store().pending_update().is_some() || transaction.store().pending_ds().is_some() {
-                return Err("something was parked instead of applied".to_owned());
+                return Err(NotApplied::Broken("something was parked instead of applied".to_owned()));
             }
             Ok(())
         }));
         self.added += update.len();
-        applied.unwrap_or_else(|_| Err("it panicked".to_owned()))
+        applied.unwrap_or_else(|_| Err(NotApplied::Broken("it panicked".to_owned())))
     }
 
     /// The state vector, as sync step 1 carries it.

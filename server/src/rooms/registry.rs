@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     journal::Journal,
     outbox::Outbox,
+    quarantine::Quarantine,
     room::{Newcomer, PeerId},
     task::{Committed, Input, Surroundings, Task, Watched},
 };
@@ -82,13 +83,13 @@ impl Registry {
 impl Rooms {
     /// Starts the journal, the threads that rooms run on and the watch over rights. Must be called on the server's runtime.
     #[must_use]
-    pub fn start(store: Store, sessions: Sessions, clock: Clock, limits: Limits) -> Self {
+    pub fn start(store: Store, sessions: Sessions, clock: Clock, limits: Limits, quarantine: Arc<Quarantine>) -> Self {
         let journal = Journal::start(store.clone(), &limits);
         let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
         let ended = sessions.ended();
         let rooms = Self {
             registry: Arc::new(Registry { rooms: Mutex::default() }),
-            around: Surroundings { store, sessions, journal, clock, limits, main: Handle::current() },
+            around: Surroundings { store, sessions, journal, clock, limits, quarantine, main: Handle::current() },
             threads: Arc::new((0..threads).map(room_thread).collect()),
             spread: RandomState::new(),
         };
@@ -103,9 +104,9 @@ impl Rooms {
         }
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let watched = Arc::new(Mutex::new(Watched::default()));
-        let task =
-            Task { document, inbox: receiver, watched: watched.clone(), around: self.around.clone(), registry: self.registry.clone() };
         let thread = usize::try_from(self.spread.hash_one(document)).unwrap_or(0) % self.threads.len();
+        let (around, registry) = (self.around.clone(), self.registry.clone());
+        let task = Task { document, thread, inbox: receiver, watched: watched.clone(), around, registry };
         self.threads[thread].spawn(task.run());
         let room = RoomHandle { inbox, watched };
         rooms.insert(document, room.clone());

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use super::{
     admission::{Refusal, UpdateLimits},
     document::{DocumentWriter, LiveDocument, NotApplied, NotReplayed, update_limits},
     presence::{Presence, Relay},
+    quarantine::{Unwatched, Watch},
 };
 use crate::{
     config::Limits,
@@ -120,6 +122,10 @@ pub struct Room {
     in_flight: Option<InFlight>,
     /// Who waits for committed state.
     asking: Vec<Asking>,
+    /// Who looks on while updates are applied.
+    watch: Box<dyn Watch>,
+    /// Processor time that each session has cost lately.
+    spent: BTreeMap<SessionId, Spent>,
     /// Frames turned away because nothing could be saved, by peer the last of them: once it can, their senders are asked
     /// for what they have.
     turned_away: BTreeMap<PeerId, u64>,
@@ -134,6 +140,8 @@ struct Peer {
     settled: u64,
     /// It was sent step 1 after a gap: until its next step 2, gaps are not answered.
     resyncing: bool,
+    /// Its step 2 was a gap itself, and it was asked again.
+    asked_again: bool,
     refusals_in_a_row: u32,
     welcomed: bool,
 }
@@ -196,10 +204,18 @@ impl Room {
             waiting_bytes: 0,
             in_flight: None,
             asking: Vec::new(),
+            watch: Box::new(Unwatched),
+            spent: BTreeMap::new(),
             turned_away: BTreeMap::new(),
             limits,
             update_limits,
         })
+    }
+
+    /// From now on this one looks on while updates are applied.
+    #[must_use]
+    pub fn watched_by(self, watch: Box<dyn Watch>) -> Self {
+        Self { watch, ..self }
     }
 
     /// Seq of the newest committed update.
@@ -253,7 +269,10 @@ impl Room {
         let id = PeerId(self.next_peer);
         self.next_peer = self.next_peer.wrapping_add(1).max(1);
         newcomer.person.colour = self.colour(newcomer.principal.person);
-        self.peers.insert(id, Peer { newcomer, told, frames: 0, settled: 0, resyncing: false, refusals_in_a_row: 0, welcomed: false });
+        self.peers.insert(
+            id,
+            Peer { newcomer, told, frames: 0, settled: 0, resyncing: false, asked_again: false, refusals_in_a_row: 0, welcomed: false },
+        );
         self.asking.push(Asking::Welcome(id));
         self.answer(now, out);
         Ok(id)
@@ -365,23 +384,28 @@ impl Room {
                 in_flight.settle(waiting);
                 continue;
             }
+            if self.has_spent_too_much(waiting.author.session, now) {
+                // Not settled, so it stays its writer's; whoever has gone already brings it when they come back.
+                self.close(waiting.peer, CloseCode::ComeBack, "peer_cpu_ms_per_10s", out);
+                continue;
+            }
             match self.admit(&waiting, now) {
                 Ok(applied) => {
                     if let Some(peer) = self.peers.get_mut(&waiting.peer) {
                         peer.refusals_in_a_row = 0;
                         peer.resyncing &= !waiting.step2;
+                        peer.asked_again = false;
                     }
                     touches_goals |= applied.touches_goals;
                     batch.clients.extend(applied.new_clients.iter().map(|client| (*client, waiting.author.person)));
                     if let Some(update) = applied.update {
                         self.note_versions(&mut batch.versions, &waiting);
                         bytes += update.len();
-                        let hash = Sha256::digest(&update).into();
                         batch.rows.push(Row {
                             person: waiting.author.person,
                             session: waiting.author.session,
                             payload: update.clone(),
-                            hash,
+                            hash: applied.hash,
                         });
                         in_flight.rows.push((waiting.peer, update));
                     }
@@ -389,6 +413,15 @@ impl Room {
                 Err(NotApplied::Refused(refusal)) => {
                     waiting.refused = true;
                     self.refuse(&waiting, refusal, out);
+                }
+                Err(NotApplied::TooSlow) => {
+                    waiting.refused = true;
+                    self.refuse(&waiting, Refusal::new(1, RefusalCode::TooLarge, "it takes longer than update_cpu_ms_max"), out);
+                    in_flight.settle(waiting);
+                    self.put_back(in_flight.frames);
+                    self.document = None;
+                    out.push(Effect::Reload);
+                    return None;
                 }
                 Err(NotApplied::Broken(what)) => {
                     tracing::error!(document.id = %self.id, person.id = %waiting.author.person, what, "an admitted update broke the document");
@@ -430,7 +463,31 @@ impl Room {
         if document.is_larger_than(self.limits.document_bytes_max) || document.clients() > self.limits.document_clients_max {
             may_write = may_write.and(Err(RefusalCode::DocumentFull));
         }
-        document.write(&waiting.update, DocumentWriter { person: waiting.author.person, may_write }, &self.update_limits)
+        let writer = DocumentWriter { person: waiting.author.person, may_write };
+        let begun = self.watch.cpu();
+        let applied = document.write(&waiting.update, writer, &self.update_limits, &mut *self.watch);
+        let cpu = self.watch.cpu().saturating_sub(begun);
+        self.spend(waiting.author.session, cpu, now);
+        applied
+    }
+
+    fn spend(&mut self, session: SessionId, cpu: Duration, now: DateTime<Utc>) {
+        if cpu > Duration::ZERO {
+            self.spent.entry(session).or_insert(Spent { cpu: Duration::ZERO, at: now, flagged: false }).add(cpu, now, &self.limits);
+        }
+    }
+
+    /// Has this session cost more than `peer_cpu_ms_per_10s`? Said once for each time it happens.
+    fn has_spent_too_much(&mut self, session: SessionId, now: DateTime<Utc>) -> bool {
+        let Some(spent) = self.spent.get_mut(&session) else { return false };
+        spent.add(Duration::ZERO, now, &self.limits);
+        let too_much = spent.cpu > Duration::from_millis(self.limits.peer_cpu_ms_per_10s.into());
+        if too_much && !std::mem::replace(&mut spent.flagged, true) {
+            metrics::counter!("samspil_flagged_sessions_total").increment(1);
+            tracing::warn!(document.id = %self.id, session.id = %session, "a session costs more than peer_cpu_ms_per_10s");
+        }
+        spent.flagged &= too_much;
+        too_much
     }
 
     fn writer(&self, peer: PeerId) -> Option<&Newcomer> {
@@ -605,6 +662,11 @@ impl Room {
         for relay in self.presence.expire(&self.limits, now) {
             relay_all(Some(relay), out);
         }
+        let limits = &self.limits;
+        self.spent.retain(|_, spent| {
+            spent.add(Duration::ZERO, now, limits);
+            spent.cpu > Duration::ZERO
+        });
         for id in self.peers.keys().copied().collect::<Vec<_>>() {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             let can = abilities(&peer.newcomer.principal, &self.access.document, now);
@@ -654,7 +716,16 @@ impl Room {
             match asking {
                 Asking::Welcome(peer) => self.welcome(peer, now, out),
                 Asking::Diff(peer, state_vector) => {
+                    let begun = self.watch.cpu();
                     let diff = self.document.as_ref().map(|document| document.diff(&state_vector));
+                    let cpu = self.watch.cpu().saturating_sub(begun);
+                    if let Some(session) = self.peers.get(&peer).map(|peer| peer.newcomer.principal.session) {
+                        self.spend(session, cpu, now);
+                        if self.has_spent_too_much(session, now) {
+                            self.close(peer, CloseCode::ComeBack, "peer_cpu_ms_per_10s", out);
+                            continue;
+                        }
+                    }
                     match diff {
                         Some(Ok(diff)) if self.peers.contains_key(&peer) => out.push(Effect::Send(peer, frame::sync_step2(&diff))),
                         Some(Err(_)) => self.close(peer, CloseCode::Stop, "malformed state vector", out),
@@ -722,8 +793,14 @@ impl Room {
             return;
         }
         tracing::info!(document.id = %self.id, person.id = %waiting.author.person, rule = refusal.rule, what = refusal.what, "refused an update");
-        // That nothing can be saved is no fault of theirs: however often they are told, they are not sent away for it.
-        peer.refusals_in_a_row += u32::from(refusal.code != RefusalCode::NotSaving);
+        // That nothing can be saved is no fault of theirs, nor that a step 1 of ours promised words that were taken back: however often
+        // they are told, they are not sent away for it.
+        let no_fault = refusal.code == RefusalCode::NotSaving || (gap && waiting.step2);
+        peer.refusals_in_a_row += u32::from(!no_fault);
+        if gap && waiting.step2 && std::mem::replace(&mut peer.asked_again, true) {
+            self.close(waiting.peer, CloseCode::Resync, "its step 2 builds on what is not here", out);
+            return;
+        }
         let too_often = peer.refusals_in_a_row > self.limits.refusals_before_close;
         let samspil = peer.newcomer.samspil;
         if samspil {
@@ -750,6 +827,22 @@ impl Room {
             out.push(Effect::Close(peer, code, why));
             self.leave(peer, out);
         }
+    }
+}
+
+/// Processor time that runs out of mind at the rate at which it may be used.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    cpu: Duration,
+    at: DateTime<Utc>,
+    flagged: bool,
+}
+
+impl Spent {
+    fn add(&mut self, cpu: Duration, now: DateTime<Utc>, limits: &Limits) {
+        let passed = (now - self.at).to_std().unwrap_or_default();
+        let forgotten = passed.mul_f64(f64::from(limits.peer_cpu_ms_per_10s) / 10_000.0);
+        *self = Self { cpu: self.cpu.saturating_sub(forgotten) + cpu, at: now.max(self.at), ..*self };
     }
 }
 

@@ -23,6 +23,7 @@ use super::{
     compaction,
     journal::Journal,
     outbox::Outbox,
+    quarantine::Quarantine,
     registry::Registry,
     room::{Appended, Effect, FreshPrincipal, Newcomer, PeerId, Room, RoomAccess},
 };
@@ -100,12 +101,15 @@ pub struct Surroundings {
     pub(super) journal: Journal,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
+    pub(super) quarantine: Arc<Quarantine>,
     /// The server's own runtime: the database is asked there.
     pub(super) main: Handle,
 }
 
 pub(super) struct Task {
     pub(super) document: DocumentId,
+    /// Number of the thread it runs on.
+    pub(super) thread: usize,
     pub(super) inbox: mpsc::Receiver<Input>,
     pub(super) watched: Arc<Mutex<Watched>>,
     pub(super) around: Surroundings,
@@ -205,7 +209,7 @@ impl Task {
         let access = RoomAccess { document: row.access, version: row.access_version };
         let snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         match Room::open(self.document, row.schema, &log, access, self.around.limits.clone()) {
-            Ok(room) => Ok((room, snapshot_seq)),
+            Ok(room) => Ok((room.watched_by(self.around.quarantine.watch(self.document, self.thread)), snapshot_seq)),
             Err(error) => {
                 tracing::error!(document.id = %self.document, error = &error as &dyn std::error::Error, "a document's log does not replay");
                 Err(CloseCode::ComeBack)

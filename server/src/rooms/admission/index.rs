@@ -4,7 +4,7 @@
 //! one hand is one run. A *place* is a type, or one key of a map; a *node* is a type that a block (or a root) made.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -106,10 +106,12 @@ pub struct Admitted {
     /// The update to apply, keep and pass on. Blocks that build on collected ones are collected in it, because Yjs hides them
     /// and yrs would show them.
     pub update: Bytes,
+    /// The same in parts, if it is long: to be applied one after the other, so that a slow one can be left in the middle.
+    pub parts: Vec<Bytes>,
     /// False: everything in it is here already.
     pub brings_news: bool,
-    /// Clients with new blocks.
-    pub clients: Vec<u64>,
+    /// Clients with new blocks, and the clock of the first.
+    pub clients: Vec<(u64, u32)>,
     /// Something under `goals` was written or deleted.
     pub touches_goals: bool,
     runs: Vec<(u64, Run)>,
@@ -148,18 +150,22 @@ impl Index {
             }
             admitted.brings_news = false;
         }
-        if !admitted.clients.iter().all(|client| writer.may_use(*client)) {
+        if !admitted.clients.iter().all(|(client, _)| writer.may_use(*client)) {
             return Err(Refusal::new(8, RefusalCode::ClientId, "a client id of somebody else, or a retired one"));
         }
         Ok(admitted)
     }
 
-    /// Takes in what the server itself has kept: a snapshot or a row of the log. Its roots become the document's.
-    pub fn load(&mut self, update: &Bytes, limits: &UpdateLimits) -> Result<(), Refusal> {
+    /// Takes in what the server itself has kept: a snapshot or a row of the log. Its roots become the document's. Answers the parts
+    /// in which it was applied when it came in; a snapshot has none.
+    pub fn load(&mut self, update: &Bytes, kept: Kept, limits: &UpdateLimits) -> Result<Vec<Bytes>, Refusal> {
         let parsed = parse(update, limits, true)?;
-        let admitted = Stage::new(self, limits, Trust::Kept).read(update, &parsed)?;
+        let mut stage = Stage::new(self, limits, Trust::Kept);
+        stage.in_parts = kept == Kept::Row;
+        let mut admitted = stage.read(update, &parsed)?;
+        let parts = std::mem::take(&mut admitted.parts);
         self.learn(admitted);
-        Ok(())
+        Ok(parts)
     }
 
     /// Remembers an admitted update. Nothing else may have been learned since it was admitted.
@@ -237,6 +243,15 @@ enum Trust {
     Kept,
 }
 
+/// What the server has kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A whole state.
+    Snapshot,
+    /// One update, as it was admitted.
+    Row,
+}
+
 /// Where a block turned out to stand.
 #[derive(Clone, Copy)]
 enum Standing {
@@ -261,6 +276,9 @@ struct Stage<'i> {
     ends: HashMap<u64, u32>,
     by_origin: HashMap<(Option<Id>, PlaceId), usize>,
     runs: Vec<(u64, Run)>,
+    in_parts: bool,
+    /// The order in which blocks come after what they name, in stretches: section, from, to.
+    order: Vec<(usize, usize, usize)>,
     /// For each section: how many of its blocks are here already.
     known: Vec<usize>,
     dead: Vec<(usize, usize)>,
@@ -284,6 +302,8 @@ impl<'i> Stage<'i> {
             ends: HashMap::new(),
             by_origin: HashMap::new(),
             runs: Vec::new(),
+            in_parts: true,
+            order: Vec::new(),
             known: Vec::new(),
             dead: Vec::new(),
             deleted: Vec::new(),
@@ -296,15 +316,14 @@ impl<'i> Stage<'i> {
         self.blocks(parsed)?;
         self.deletes(parsed)?;
         self.outdated(parsed)?;
-        let mut clients: Vec<u64> = self.runs.iter().map(|(client, _)| *client).collect();
+        let mut clients: Vec<(u64, u32)> = self.runs.iter().map(|(client, run)| (*client, run.from)).collect();
         clients.sort_unstable();
-        clients.dedup();
+        clients.dedup_by_key(|(client, _)| *client);
+        let rewriter = Rewriter { update, parsed, dead: self.dead.iter().copied().collect() };
+        let unchanged = self.dead.is_empty() && self.known.iter().all(|known| *known == 0);
         Ok(Admitted {
-            update: if self.dead.is_empty() && self.known.iter().all(|known| *known == 0) {
-                update.clone()
-            } else {
-                rewritten(update, parsed, &self.known, &self.dead)
-            },
+            parts: if self.in_parts { rewriter.parts(&self.order, &self.known) } else { Vec::new() },
+            update: if unchanged { update.clone() } else { rewriter.all(&self.known) },
             brings_news: !self.runs.is_empty() || !self.deleted.is_empty(),
             clients,
             touches_goals: self.touches_goals,
@@ -337,7 +356,12 @@ impl<'i> Stage<'i> {
         let mut ready: Vec<usize> = (0..parsed.sections.len()).rev().collect();
         while let Some(at) = ready.pop() {
             let section = &parsed.sections[at];
-            if let Some(needed) = self.section(section, &mut position[at], at)? {
+            let from = position[at];
+            let needed = self.section(section, &mut position[at], at)?;
+            if position[at] > from {
+                self.order.push((at, from, position[at]));
+            }
+            if let Some(needed) = needed {
                 // It names a block of its own that comes later, or another client's: the first never comes true.
                 let other = by_client.get(&needed.client).copied().filter(|other| *other != at);
                 let Some(other) = other else { return Err(CYCLE) };
@@ -637,27 +661,77 @@ impl<'i> Stage<'i> {
 
 const CYCLE: Refusal = Refusal::new(6, RefusalCode::Malformed, "blocks that name each other in a circle");
 
-/// The same update without the blocks that are here already, and with the dead ones collected. Known blocks are not harmless: Yjs looks
-/// up what they name, even if it then leaves them alone, so that a forged one would hold back or break off what comes after it.
-fn rewritten(update: &Bytes, parsed: &Parsed<'_>, known: &[usize], dead: &[(usize, usize)]) -> Bytes {
-    let dead: std::collections::HashSet<(usize, usize)> = dead.iter().copied().collect();
-    let new = || parsed.sections.iter().zip(known).enumerate().filter(|(_, (section, known))| **known < section.blocks.len());
-    let mut out = BytesMut::with_capacity(update.len());
-    put_varuint(&mut out, new().count() as u64);
-    for (at, (section, known)) in new() {
-        let blocks = &section.blocks[*known..];
-        put_varuint(&mut out, blocks.len() as u64);
-        put_varuint(&mut out, section.client);
-        put_varuint(&mut out, u64::from(blocks[0].clock));
-        for (position, block) in (*known..).zip(blocks) {
-            if dead.contains(&(at, position)) {
-                out.put_u8(0);
-                put_varuint(&mut out, u64::from(block.len));
-            } else {
-                out.put_slice(&update[block.bytes.0..block.bytes.1]);
+/// More blocks than this are applied in parts of this size. A block costs at most one walk along everything that stands in its place,
+/// and honest ones hardly anything.
+const PART_BLOCKS: usize = 16;
+/// The end of an update in which nothing is deleted.
+const NOTHING_DELETED: &[u8] = &[0];
+
+/// Writes what is admitted of an update: without the blocks that are here already, and with the dead ones collected. Known blocks are
+/// not harmless: Yjs looks up what they name, even if it then leaves them alone, so that a forged one would hold back or break off
+/// what comes after it.
+struct Rewriter<'a> {
+    update: &'a Bytes,
+    parsed: &'a Parsed<'a>,
+    dead: HashSet<(usize, usize)>,
+}
+
+impl Rewriter<'_> {
+    fn all(&self, known: &[usize]) -> Bytes {
+        let new: Vec<(usize, usize, usize)> =
+            self.parsed.sections.iter().zip(known).enumerate().map(|(at, (section, known))| (at, *known, section.blocks.len())).collect();
+        self.write(&new, &self.update[self.parsed.deletes_at..])
+    }
+
+    /// In the order in which each block comes after what it names; what is deleted comes last. Empty if the update is short.
+    fn parts(&self, order: &[(usize, usize, usize)], known: &[usize]) -> Vec<Bytes> {
+        if order.iter().map(|(at, from, to)| to.saturating_sub((*from).max(known[*at]))).sum::<usize>() <= PART_BLOCKS {
+            return Vec::new();
+        }
+        let mut parts = Vec::new();
+        let mut part: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let mut left = PART_BLOCKS;
+        for (at, from, to) in order {
+            let mut from = (*from).max(known[*at]);
+            while from < *to {
+                let taken = left.min(to - from);
+                part.entry(*at).or_insert((from, from)).1 = from + taken;
+                from += taken;
+                left -= taken;
+                if left == 0 {
+                    left = PART_BLOCKS;
+                    parts.push(self.write(&stretches(&std::mem::take(&mut part)), NOTHING_DELETED));
+                }
             }
         }
+        parts.push(self.write(&stretches(&part), &self.update[self.parsed.deletes_at..]));
+        parts
     }
-    out.put_slice(&update[parsed.deletes_at..]);
-    out.freeze()
+
+    fn write(&self, stretches: &[(usize, usize, usize)], deletes: &[u8]) -> Bytes {
+        let stretches = || stretches.iter().filter(|(_, from, to)| from < to);
+        let mut out = BytesMut::new();
+        put_varuint(&mut out, stretches().count() as u64);
+        for (at, from, to) in stretches() {
+            let section = &self.parsed.sections[*at];
+            let blocks = &section.blocks[*from..*to];
+            put_varuint(&mut out, blocks.len() as u64);
+            put_varuint(&mut out, section.client);
+            put_varuint(&mut out, u64::from(blocks[0].clock));
+            for (position, block) in (*from..).zip(blocks) {
+                if self.dead.contains(&(*at, position)) {
+                    out.put_u8(0);
+                    put_varuint(&mut out, u64::from(block.len));
+                } else {
+                    out.put_slice(&self.update[block.bytes.0..block.bytes.1]);
+                }
+            }
+        }
+        out.put_slice(deletes);
+        out.freeze()
+    }
+}
+
+fn stretches(part: &BTreeMap<usize, (usize, usize)>) -> Vec<(usize, usize, usize)> {
+    part.iter().map(|(at, (from, to))| (*at, *from, *to)).collect()
 }

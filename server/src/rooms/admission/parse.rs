@@ -1,5 +1,7 @@
 //! Rules 1 to 4: from bytes to blocks. Nothing is believed that the bytes do not bear out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use samspil_client_protocol::{
     frame::{Malformed, Reader},
@@ -25,6 +27,8 @@ pub struct UpdateLimits {
     pub type_depth_max: u16,
     /// Bytes of one key, attribute or mark.
     pub attribute_bytes_max: usize,
+    /// Processor time that the library may take for it.
+    pub cpu_max: Duration,
 }
 
 /// The name of a block: who made it, and its place in what they made.

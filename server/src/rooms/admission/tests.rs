@@ -1,5 +1,7 @@
 //! The rules one by one, the known killers of the library, honest updates made by Yjs, and a storm of altered bytes.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 use samspil_client_protocol::{frame::put_varuint, message::RefusalCode};
@@ -7,7 +9,7 @@ use yrs::{
     Doc, OffsetKind, Options, ReadTxn, Text, Transact, Update, XmlElementPrelim, XmlFragment, XmlTextPrelim, updates::decoder::Decode,
 };
 
-use super::{Admitted, Index, Refusal, UpdateLimits, Writer};
+use super::{Admitted, Index, Kept, Refusal, UpdateLimits, Writer};
 
 const LIMITS: UpdateLimits = UpdateLimits {
     blocks_max: 20_000,
@@ -17,6 +19,7 @@ const LIMITS: UpdateLimits = UpdateLimits {
     value_depth_max: 32,
     type_depth_max: 64,
     attribute_bytes_max: 8 << 10,
+    cpu_max: Duration::from_millis(500),
 };
 
 /// A party that owns every client id below 100.
@@ -91,7 +94,7 @@ fn seed() -> Doc {
 
 fn open(doc: &Doc) -> Index {
     let mut index = Index::default();
-    index.load(&state(doc), &LIMITS).expect("our own state");
+    index.load(&state(doc), Kept::Snapshot, &LIMITS).expect("our own state");
     index
 }
 
@@ -127,7 +130,7 @@ fn typing_in_a_section_is_admitted_and_learned() {
     let update = write(&mine, |doc| type_at(doc, 3, "blå 🎈 "));
     let admitted = index.admit(&update, &Party, &LIMITS).unwrap();
     assert!(admitted.brings_news && !admitted.touches_goals);
-    assert_eq!(admitted.clients, [7]);
+    assert_eq!(admitted.clients, [(7, 0)]);
     assert_eq!(admitted.update, update, "honest words pass as they came");
     index.learn(admitted);
     assert!(!index.admit(&update, &Party, &LIMITS).unwrap().brings_news, "the second time it is here already");
@@ -236,7 +239,7 @@ fn r6_words_typed_into_a_paragraph_that_is_gone_are_collected_and_both_libraries
     drop(transaction);
     // The same after the state has gone through a snapshot, where collected blocks have lost their place.
     let mut reopened = Index::default();
-    reopened.load(&state(&server), &LIMITS).unwrap();
+    reopened.load(&state(&server), Kept::Snapshot, &LIMITS).unwrap();
     let late = replica(&seed(), 9);
     let update = write(&late, |doc| type_at(doc, 5, "endnu senere"));
     assert!(reopened.admit(&update, &Party, &LIMITS).unwrap().brings_news);
@@ -580,7 +583,7 @@ proptest! {
             }
         }
         let mut reopened = Index::default();
-        reopened.load(&state(&server), &LIMITS).unwrap();
+        reopened.load(&state(&server), Kept::Snapshot, &LIMITS).unwrap();
         prop_assert!(!reopened.admit(&state(&server), &Reader, &LIMITS).unwrap().brings_news);
         prop_assert!(!index.admit(&state(&server), &Reader, &LIMITS).unwrap().brings_news);
     }

@@ -658,3 +658,192 @@ fn a_log_that_went_back_in_time_while_words_of_ours_stood_beyond_it_is_noticed()
     room.reloaded(&disk.log(), now(), &mut out).unwrap();
     assert_eq!(told(&out), ["1: closed 4001"], "come back and start over");
 }
+
+/// Somebody who looks on, for whom each look at the clock takes so long.
+struct Eye {
+    tick: std::time::Duration,
+    cpu: std::cell::Cell<std::time::Duration>,
+    quarantined: bool,
+}
+
+impl Eye {
+    fn boxed(tick_ms: u64, quarantined: bool) -> Box<Self> {
+        Box::new(Self { tick: std::time::Duration::from_millis(tick_ms), cpu: std::cell::Cell::default(), quarantined })
+    }
+}
+
+impl Watch for Eye {
+    fn is_quarantined(&self, _: crate::rooms::quarantine::Noted<'_>) -> bool {
+        self.quarantined
+    }
+
+    fn note(&mut self, _: crate::rooms::quarantine::Noted<'_>) {}
+
+    fn clear(&mut self) {}
+
+    fn cpu(&self) -> std::time::Duration {
+        self.cpu.set(self.cpu.get() + self.tick);
+        self.cpu.get()
+    }
+}
+
+/// So many paragraphs, each a block.
+fn paragraphs(client: u64, count: u32) -> Bytes {
+    let doc = doc(client);
+    let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
+    doc.transact_mut().apply_update(Update::decode_v1(&first_update()).unwrap()).unwrap();
+    let before = doc.transact().state_vector();
+    for _ in 0..count {
+        section.push_back(&mut doc.transact_mut(), XmlElementPrelim::empty("paragraph"));
+    }
+    doc.transact().encode_state_as_update_v1(&before).into()
+}
+
+#[test]
+fn r10_what_ended_the_server_is_refused_for_good_and_the_others_write_on() {
+    let mut room = room(&Disk::new()).watched_by(Eye::boxed(0, true));
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "ord "), now(), &mut out);
+    room.frame(leader, &frame::sync_step2(&first_update()), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["1: refused 1 Quarantined KeepAsProposal", "1: saved 2 at 1"]);
+}
+
+/// With a clock that goes on by 100 ms at each look, an update is left in the middle when it has more than five parts behind it.
+#[test]
+fn l2_an_update_that_takes_too_long_is_taken_back_and_the_others_write_on() {
+    for (blocks, slow) in [(94, false), (95, false), (96, true)] {
+        let disk = Disk::new();
+        let mut room = Room::open(
+            DocumentId(id(100)),
+            1,
+            &disk.log(),
+            access(AgreementStatus::InDialogue, 0),
+            Limits { peer_cpu_ms_per_10s: 100_000, ..Limits::default() },
+        )
+        .unwrap()
+        .watched_by(Eye::boxed(100, false));
+        let (leader, head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+        let mut out = Vec::new();
+        room.frame(head, &typed(8, "først "), now(), &mut out);
+        room.frame(leader, &frame::update(&paragraphs(7, blocks)), now(), &mut out);
+        let batch = room.next_batch(now(), &mut out);
+        if !slow {
+            assert_eq!((batch.unwrap().rows.len(), out.len()), (2, 0), "{blocks} blocks");
+            continue;
+        }
+        assert!(batch.is_none());
+        assert_eq!(told(&out), ["1: refused 1 TooLarge KeepAsProposal", "reload"]);
+        out.clear();
+        room.reloaded(&disk.log(), now(), &mut out).unwrap();
+        let batch = room.next_batch(now(), &mut out).unwrap();
+        assert_eq!((batch.rows.len(), batch.rows[0].person), (1, PersonId(id(HEAD))));
+        room.appended(&Disk::new().commit(&batch), now(), &mut out);
+        assert_eq!(told(&out), ["1: saved 1 at 2", "2: saved 1 at 2", "1: sync 2"], "said once, and counted");
+    }
+}
+
+#[test]
+fn an_update_that_was_applied_in_parts_replays_in_parts_and_says_the_same() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    room.frame(leader, &frame::update(&paragraphs(7, 100)), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    room.appended(&disk.commit(&batch), now(), &mut out);
+    let replayed = LiveDocument::replay(&disk.log(), &update_limits(&Limits::default())).unwrap();
+    assert_eq!(room.committed().unwrap().state(), replayed.state());
+    let all = doc(1);
+    let section = all.get_or_insert_xml_fragment("section:kerneopgave");
+    all.transact_mut().apply_update(Update::decode_v1(&replayed.state()).unwrap()).unwrap();
+    assert_eq!(section.len(&all.transact()), 101);
+}
+
+/// With a clock that goes on by 62.5 ms at each look, an update costs 125 ms.
+#[test]
+fn l8_a_session_that_costs_more_than_its_share_is_closed_and_nothing_of_it_is_lost() {
+    let mut eye = Eye::boxed(0, false);
+    eye.tick = std::time::Duration::from_micros(62_500);
+    let mut room = room(&Disk::new()).watched_by(eye);
+    let (leader, other_tab, head) = (join(&mut room, LEADER), join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    // One below, one at, one above: each is taken in, and only then is it known what it cost.
+    for client in 20..23 {
+        room.frame(leader, &typed(client, "ord "), now(), &mut out);
+    }
+    room.frame(head, &typed(30, "ord "), now(), &mut out);
+    let mut disk = Disk::new();
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    assert_eq!((batch.rows.len(), told(&out)), (4, vec![]));
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    out.clear();
+    // The session is what costs, whichever of its pages writes.
+    room.frame(other_tab, &typed(24, "ord "), now(), &mut out);
+    room.frame(head, &typed(31, "ord "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    assert_eq!((batch.rows.len(), batch.rows[0].person), (1, PersonId(id(HEAD))));
+    assert_eq!(told(&out), ["2: closed 4000"], "not refused and not acknowledged: it stays its writer's");
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    out.clear();
+    // Five seconds later half of the share is there again.
+    room.frame(leader, &typed(24, "ord "), now() + Duration::seconds(5), &mut out);
+    assert_eq!(room.next_batch(now() + Duration::seconds(5), &mut out).unwrap().rows.len(), 1);
+}
+
+#[test]
+fn l8_asking_for_everything_again_and_again_costs_as_well() {
+    let mut room = room(&Disk::new()).watched_by(Eye::boxed(125, false));
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    for _ in 0..3 {
+        room.frame(leader, &frame::sync_step1(&[0]), now(), &mut out);
+    }
+    assert_eq!(told(&out), ["1: sync 1", "1: sync 1", "1: closed 4000"]);
+}
+
+#[test]
+fn s4_a_step_2_that_is_a_gap_itself_is_asked_for_once_more_and_then_the_line_starts_over() {
+    let mut room = room(&Disk::new());
+    let leader = join(&mut room, LEADER);
+    // Client 7 wrote twice; the first words, which the server had promised to have, were taken back.
+    let both = update(7, "først ");
+    let mine = doc(7);
+    mine.get_or_insert_xml_fragment("section:kerneopgave");
+    mine.transact_mut().apply_update(Update::decode_v1(&first_update()).unwrap()).unwrap();
+    mine.transact_mut().apply_update(Update::decode_v1(&both).unwrap()).unwrap();
+    let before = mine.transact().state_vector();
+    let section = mine.get_or_insert_xml_fragment("section:kerneopgave");
+    section.push_back(&mut mine.transact_mut(), XmlElementPrelim::empty("paragraph"));
+    let gap: Bytes = mine.transact().encode_state_as_update_v1(&before).into();
+    let mut out = Vec::new();
+    room.frame(leader, &frame::sync_step2(&gap), now(), &mut out);
+    room.next_batch(now(), &mut out);
+    assert_eq!(told(&out), ["1: refused 1 Gap Resync", "1: sync 0", "1: saved 1 at 1"]);
+    out.clear();
+    room.frame(leader, &frame::sync_step2(&gap), now(), &mut out);
+    room.next_batch(now(), &mut out);
+    assert_eq!(told(&out), ["1: closed 4001"]);
+}
+
+#[test]
+fn s4_a_step_2_that_is_a_gap_is_no_offence() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    let nothing_here = Bytes::from_static(b"\x01\x01\x63\x09\x84\x63\x08\x01a\x00");
+    for client in 40..50 {
+        out.clear();
+        room.frame(leader, &frame::sync_step2(&nothing_here), now(), &mut out);
+        assert!(room.next_batch(now(), &mut out).is_none());
+        assert!(told(&out)[0].ends_with("Gap Resync") && told(&out)[1] == "1: sync 0", "{:?}", told(&out));
+        room.frame(leader, &frame::sync_step2(&update(client, "ord ")), now(), &mut out);
+        let batch = room.next_batch(now(), &mut out).unwrap();
+        let appended = disk.commit(&batch);
+        room.appended(&appended, now(), &mut out);
+    }
+}

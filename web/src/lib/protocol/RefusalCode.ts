@@ -3,4 +3,4 @@
 /**
  * Why a frame was refused (SPEC R1–R9; the rules of admission).
  */
-export type RefusalCode = "malformed" | "too_large" | "gap" | "dead" | "schema" | "read_only" | "frozen" | "client_id" | "document_full" | "not_saving";
+export type RefusalCode = "malformed" | "too_large" | "gap" | "dead" | "schema" | "read_only" | "frozen" | "client_id" | "document_full" | "not_saving" | "quarantined";
