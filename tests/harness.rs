@@ -11,11 +11,11 @@ mod server;
 
 pub use browser::{Browser, Socket};
 pub use line::{AtCommit, DatabaseLine, Weather};
-pub use live::{DEADLINE, Door, Live, first_text};
+pub use live::{DEADLINE, Door, Live, first_section, first_text};
 pub use party::{Counter, Party, words};
 pub use process::ServerProcess;
 pub use seed::{Seed, faults};
-pub use server::TestServer;
+pub use server::{Prepared, TestServer};
 
 /// The slugs of some of the demo municipality's people, by what they are in it.
 pub mod people {

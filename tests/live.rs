@@ -291,73 +291,6 @@ async fn signing_out_closes_this_sessions_sockets_and_no_others() {
     server.stop().await;
 }
 
-/// Takes a person's places away, as an administrator does: in one transaction with a new access version.
-const TAKE_AWAY: &str =
-    "WITH gone AS (DELETE FROM person_role WHERE person_id = $1 RETURNING *), kept AS (INSERT INTO taken SELECT * FROM gone)
-     UPDATE person SET access_version = access_version + 1 WHERE id = $1";
-/// And gives them back.
-const GIVE_BACK: &str =
-    "WITH back AS (DELETE FROM taken WHERE person_id = $1 RETURNING *), given AS (INSERT INTO person_role SELECT * FROM back)
-     UPDATE person SET access_version = access_version + 1 WHERE id = $1";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn g5_f10_who_loses_their_place_is_silent_within_seconds_and_nothing_of_theirs_commits_after() {
-    const ROUNDS: usize = 10;
-    let server = TestServer::start().await;
-    sqlx::query("CREATE TABLE taken (LIKE person_role)").execute(&mut server.superuser().await).await.unwrap();
-    let mut people = JoinSet::new();
-    for (person, unit) in [
-        ("p-l-fjordskolen", "Fjordskolen"),
-        ("p-l-klitskolen", "Klitskolen"),
-        ("p-l-marehalm", "Plejecenter Marehalm"),
-        ("p-l-hjemmenord", "Hjemmeplejen Nord"),
-        ("p-l-oesterklit-2", "Børnehuset Østerklit"),
-    ] {
-        let browser = server.sign_in(person).await;
-        let database = server.superuser().await;
-        people.spawn(revoked_again_and_again(browser, database, unit, ROUNDS));
-    }
-    let mut took: Vec<Duration> = people.join_all().await.into_iter().flatten().collect();
-    took.sort_unstable();
-    let p99 = took[took.len() * 99 / 100];
-    println!("F10 revocations {} · to silence p50 {:?} p99 {p99:?} · accepted after: 0", took.len(), took[took.len() / 2]);
-    assert!(p99 < Duration::from_secs(5), "{took:?}");
-    server.stop().await;
-}
-
-async fn revoked_again_and_again(mut browser: Browser, mut database: sqlx::PgConnection, unit: &str, rounds: usize) -> Vec<Duration> {
-    let document = browser.document_of(unit).await;
-    let person = browser.get("/api/me").await.json()["person"]["id"].as_str().unwrap().parse::<Uuid>().unwrap();
-    let section = first_section(&browser.content(document).await);
-    let mut took = Vec::new();
-    for _ in 0..rounds {
-        let mut live = Live::open(browser.door(document)).await;
-        live.type_in(&section, 0, "før ").await;
-        live.until_settled().await;
-        let (at, after) = while_typing(&mut live, &section, async {
-            sqlx::query(TAKE_AWAY).bind(person).execute(&mut database).await.unwrap();
-            (Instant::now(), head(&mut database, document).await)
-        })
-        .await;
-        while live.closed.is_none() {
-            live.type_in(&section, 0, "efter ").await;
-            live.until("heard", |live| live.settled() || live.closed.is_some()).await;
-        }
-        assert_eq!(live.closed.as_ref().unwrap().0, 4403, "{:?}", live.closed);
-        took.push(at.elapsed());
-        let later: i64 = sqlx::query_scalar("SELECT count(*) FROM document_update WHERE document_id = $1 AND seq > $2 AND person_id = $3")
-            .bind(document)
-            .bind(after)
-            .bind(person)
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-        assert_eq!(later, 0, "committed after the revocation had");
-        sqlx::query(GIVE_BACK).bind(person).execute(&mut database).await.unwrap();
-    }
-    took
-}
-
 /// Does this while the person types all the time.
 async fn while_typing<T>(live: &mut Live, section: &str, other: impl Future<Output = T>) -> T {
     tokio::pin!(other);
@@ -374,11 +307,6 @@ async fn while_typing<T>(live: &mut Live, section: &str, other: impl Future<Outp
 
 async fn head(database: &mut sqlx::PgConnection, document: Uuid) -> i64 {
     sqlx::query("SELECT head FROM document WHERE id = $1").bind(document).fetch_one(database).await.unwrap().get(0)
-}
-
-fn first_section(content: &str) -> String {
-    let content: Value = serde_json::from_str(content).unwrap();
-    content["sections"].as_object().unwrap().keys().next().expect("it has sections").clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]

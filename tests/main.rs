@@ -6,10 +6,12 @@ mod harness;
 
 mod kills;
 mod live;
+mod loads;
 mod oidc_judge;
 mod outages;
 mod process;
 mod replay;
+mod revocations;
 mod server;
 mod signing_out;
 mod strangers;

@@ -335,6 +335,12 @@ pub fn first_text(fragment: &yrs::XmlFragmentRef, transaction: &mut TransactionM
     }
 }
 
+/// The key of a document's first section, of its canonical content.
+pub fn first_section(content: &str) -> String {
+    let content: serde_json::Value = serde_json::from_str(content).unwrap();
+    content["sections"].as_object().unwrap().keys().next().expect("it has sections").clone()
+}
+
 fn json<T: serde::de::DeserializeOwned>(reader: &mut Reader<'_>) -> T {
     serde_json::from_str(reader.string().unwrap()).unwrap()
 }

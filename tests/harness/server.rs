@@ -3,12 +3,26 @@
 use std::net::SocketAddr;
 
 use samspil_server::app::{App, Running};
+use samspil_server::bench::{self, Wanted};
 use samspil_server::clock::Clock;
 use samspil_server::config::{Config, Limits, Mail, Provider, Secret};
+use samspil_server::store::Store;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::browser::Browser;
 use super::database::{DataDir, Database, demo_clock, superuser};
 use super::line::DatabaseLine;
+use super::live::Door;
+
+/// An agreement of [`TestServer::prepare`].
+#[derive(Clone)]
+pub struct Prepared {
+    /// Its document.
+    pub document: Uuid,
+    /// The doors of those who write, the two parties first, and then of those who read.
+    pub doors: Vec<Door>,
+}
 
 /// A server that a test has to itself.
 pub struct TestServer {
@@ -84,6 +98,22 @@ impl TestServer {
         let mut browser = self.browser();
         browser.sign_in(person).await;
         browser
+    }
+
+    /// Agreements with people of their own, who are signed in; as `samspil bench prepare` makes them.
+    pub async fn prepare(&self, documents: u32, writers: u32, readers: u32) -> Vec<Prepared> {
+        let store = Store::connect(&self.database.app_url(), 2).unwrap();
+        let mut list = Vec::new();
+        bench::prepare(&store, self.clock, self.running.public_url(), Wanted { documents, writers, readers }, &mut list).await.unwrap();
+        store.close().await;
+        let (addr, list) = (self.running.addr(), String::from_utf8(list).unwrap());
+        let prepared = list.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let document = line["document_id"].as_str().unwrap().parse().unwrap();
+            let cookies = line["cookies"].as_array().unwrap().iter();
+            Prepared { document, doors: cookies.map(|cookie| Door::new(addr, document, cookie.as_str().unwrap().to_owned())).collect() }
+        });
+        prepared.collect()
     }
 
     /// Stops it and removes its database. A test that fails leaves that to the next run.
