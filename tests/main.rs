@@ -15,4 +15,5 @@ mod revocations;
 mod server;
 mod signing_out;
 mod strangers;
+mod watching;
 mod yjs_judge;

@@ -86,6 +86,7 @@ struct Parts {
     own_origin: OwnOrigin,
     sign_ins: SignIns,
     gateway: Gateway,
+    rooms: Rooms,
     stopping: Stopping,
     patience: Patience,
     pages: Pages,
@@ -148,6 +149,7 @@ impl App {
             own_origin: OwnOrigin(public_url.as_str().into()),
             sign_ins,
             gateway: gateway.clone(),
+            rooms: rooms.clone(),
             stopping: stopping.clone(),
             patience: Patience(Duration::from_millis(config.limits.request_ms_max)),
             pages: Pages { provider_origin, was_url: config.was_url.clone() },
@@ -180,11 +182,12 @@ impl Running {
 
     /// Stops: takes nothing new, saves what is under way, and says to every socket that it should come back.
     pub async fn stop(self) {
+        // Whoever watches hears it, as long as there is somebody to ask: the listener goes last.
         self.stopping.begin();
-        self.stop_accepting.cancel();
         stop_points::reach(StopPoint::Stopping);
         let give_up = tokio::time::Instant::now() + self.stop_within;
         self.rooms.shutdown(self.stop_within / 2).await;
+        self.stop_accepting.cancel();
         stop_points::reach(StopPoint::Drained);
         // The rooms have closed every socket; here each of them hears it.
         if tokio::time::timeout_at(give_up, self.gateway.all_gone()).await.is_err() {

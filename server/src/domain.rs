@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod agreement;
+pub mod audit;
+pub mod canonical;
 pub mod claims;
 pub mod comments;
 pub mod document;

@@ -182,6 +182,7 @@ impl Gateway {
             updates: Bucket::new(self.limits.peer_updates_per_s, self.limits.peer_updates_burst),
             bytes: Bucket::new(self.limits.peer_bytes_per_s, self.limits.peer_bytes_per_s.max(saturating(self.limits.frame_bytes_max))),
             heard: Instant::now(),
+            traffic: Traffic::new("in"),
         };
         let mut seen = Instant::now();
         let stalled = Duration::from_secs(self.limits.peer_stalled_s);
@@ -216,13 +217,16 @@ impl Gateway {
             }
         };
         room.leave(peer).await;
+        let closed = outbox.closed();
+        count_close(closed);
         outbox.close(CloseCode::ComeBack, "the connection ended");
         // The writer ends by itself once it has said goodbye, or has tried to for long enough.
-        let _ = writer.await;
-        reader.hear_out().await;
+        let sent = writer.await.unwrap_or_else(|_| Traffic::new("out"));
+        let heard = reader.hear_out().await;
         metrics::gauge!("samspil_peers").decrement(1);
         tracing::info!(
-            document.id = %document, person.id = %signed_in.principal.person, peer.id = peer.0, ended,
+            document.id = %document, person.id = %signed_in.principal.person, peer.id = peer.0, ended, code = code_name(closed),
+            frames_in = heard.frames, bytes_in = heard.bytes, frames_out = sent.frames, bytes_out = sent.bytes,
             duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "a connection ended"
         );
     }
@@ -280,12 +284,58 @@ struct Reader {
     updates: Bucket,
     bytes: Bucket,
     heard: Instant,
+    traffic: Traffic,
+}
+
+/// What has gone over one socket in one direction.
+struct Traffic {
+    frames: u64,
+    bytes: u64,
+    all_frames: metrics::Counter,
+    all_bytes: metrics::Counter,
+}
+
+impl Traffic {
+    fn new(direction: &'static str) -> Self {
+        Self {
+            frames: 0,
+            bytes: 0,
+            all_frames: metrics::counter!("samspil_frames_total", "direction" => direction),
+            all_bytes: metrics::counter!("samspil_frame_bytes_total", "direction" => direction),
+        }
+    }
+
+    fn count(&mut self, frame: &Bytes) {
+        let bytes = frame.len() as u64;
+        (self.frames, self.bytes) = (self.frames + 1, self.bytes + bytes);
+        self.all_frames.increment(1);
+        self.all_bytes.increment(bytes);
+    }
+}
+
+fn count_close(code: Option<CloseCode>) {
+    metrics::counter!("samspil_closes_total", "code" => code_name(code)).increment(1);
+}
+
+/// A close code as figures and log lines name it; without one, it was the peer who went.
+const fn code_name(code: Option<CloseCode>) -> &'static str {
+    match code {
+        None => "gone",
+        Some(CloseCode::FrameTooLarge) => "1009",
+        Some(CloseCode::ComeBack) => "4000",
+        Some(CloseCode::Resync) => "4001",
+        Some(CloseCode::SignIn) => "4401",
+        Some(CloseCode::Stop) => "4403",
+        Some(CloseCode::NotFound) => "4404",
+        Some(CloseCode::NewClientId) => "4409",
+    }
 }
 
 impl Reader {
     /// Reads what the peer still says, for a moment: closing on unread bytes resets the connection, and our last word may be lost.
-    async fn hear_out(mut self) {
+    async fn hear_out(mut self) -> Traffic {
         let _ = tokio::time::timeout(GOODBYE_PATIENCE, async { while let Some(Ok(_)) = self.stream.next().await {} }).await;
+        self.traffic
     }
 
     /// The next frame, not before the peer may speak again. `Err`: why there is none.
@@ -297,6 +347,7 @@ impl Reader {
             self.heard = Instant::now();
             match message {
                 Some(Ok(Message::Binary(frame))) => {
+                    self.traffic.count(&frame);
                     let wait = self.bytes.take(saturating(frame.len())).max(self.updates.take(1));
                     if !wait.is_zero() {
                         tokio::time::sleep(wait).await;
@@ -342,7 +393,8 @@ fn is_too_large(error: &axum::Error) -> bool {
 }
 
 /// Sends what waits, all of it in one go, and a heartbeat. The ping is for us: who only reads is heard by its answer.
-async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, _farewell: DropGuard) {
+async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, _farewell: DropGuard) -> Traffic {
+    let mut traffic = Traffic::new("out");
     let mut beat_at = Instant::now() + HEARTBEAT;
     loop {
         let taken = match tokio::time::timeout_at(beat_at, outbox.take()).await {
@@ -368,6 +420,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, _fa
                     [0, 2, ..] => stop_points::reach(StopPoint::BeforeFanOut),
                     _ => {}
                 }
+                traffic.count(&frame);
                 sink.feed(Message::Binary(frame)).await?;
             }
             if let Some((code, why)) = goodbye {
@@ -384,7 +437,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, _fa
             // The reader learns of it from the closed stream.
             let _ = tokio::time::timeout(WRITE_PATIENCE, sink.close()).await;
             outbox.close(CloseCode::ComeBack, "the connection ended");
-            return;
+            return traffic;
         }
     }
 }
@@ -395,6 +448,8 @@ fn why(code: CloseCode) -> &'static str {
 }
 
 async fn close(mut socket: WebSocket, code: CloseCode, why: &'static str) {
+    count_close(Some(code));
+    tracing::info!(code = code.code(), ended = why, "a connection was turned away");
     let frame = CloseFrame { code: code.code(), reason: why.into() };
     // It may be gone already.
     let _ = tokio::time::timeout(GOODBYE_PATIENCE, async {

@@ -15,4 +15,5 @@ mod task;
 
 pub use compaction::{Verdict, verify};
 pub use registry::{RoomHandle, Rooms, Unavailable};
+pub use room::Backlog;
 pub use task::Committed;

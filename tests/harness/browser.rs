@@ -19,6 +19,8 @@ pub struct Browser {
     http: reqwest::Client,
     public_url: String,
     cookies: BTreeMap<String, String>,
+    /// Every address that an answer led to.
+    pub led_to: Vec<String>,
 }
 
 /// What came back.
@@ -45,7 +47,7 @@ impl Browser {
     /// A browser that will use the server at this origin.
     pub fn new(public_url: &str) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { http, public_url: public_url.to_owned(), cookies: BTreeMap::new() }
+        Self { http, public_url: public_url.to_owned(), cookies: BTreeMap::new(), led_to: Vec::new() }
     }
 
     /// `GET` this path.
@@ -68,7 +70,7 @@ impl Browser {
     pub fn known_to_the_provider(&self) -> Self {
         let mut cookies = self.cookies.clone();
         cookies.remove("samspil");
-        Self { http: self.http.clone(), public_url: self.public_url.clone(), cookies }
+        Self { http: self.http.clone(), public_url: self.public_url.clone(), cookies, led_to: Vec::new() }
     }
 
     /// A request that changes something, from a page of ours.
@@ -118,6 +120,11 @@ impl Browser {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
+    /// The values of its cookies.
+    pub fn cookies(&self) -> impl Iterator<Item = &str> {
+        self.cookies.values().map(String::as_str)
+    }
+
     /// The canonical content of a document, as the server has it on disk.
     pub async fn content(&mut self, document: Uuid) -> String {
         let answer = self.get(&format!("/api/documents/{document}/content")).await;
@@ -165,6 +172,7 @@ impl Browser {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
+        self.led_to.extend(response.headers().get(header::LOCATION).map(|onward| onward.to_str().unwrap().to_owned()));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Answer { status, headers, body: response.bytes().await? })
     }

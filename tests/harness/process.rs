@@ -38,6 +38,22 @@ impl ServerProcess {
         Self::spawn(DataDir::new(), "127.0.0.1:0", settings).await
     }
 
+    /// Starts one that writes its log, at this level, into a file; answers where.
+    pub async fn start_logging(level: &str) -> (Self, PathBuf) {
+        let data_dir = DataDir::new();
+        let log = data_dir.path().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        (Self::spawn_to(data_dir, "127.0.0.1:0", &[("SAMSPIL_LOG", level)], file.into()).await, log)
+    }
+
+    /// Everything that its database has logged.
+    pub fn database_log(&self) -> String {
+        let dir = self.data_dir.path().join("postgresql");
+        let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|file| file.extension().is_some_and(|extension| extension == "log"));
+        logs.map(|file| std::fs::read_to_string(file).unwrap()).collect()
+    }
+
     /// Kills it, giving it no time for anything, and starts it again at the same address.
     pub async fn kill_and_restart(self) -> Self {
         self.restart(&[]).await
@@ -144,11 +160,15 @@ impl ServerProcess {
     }
 
     async fn spawn(data_dir: DataDir, listen: &str, settings: &[(&str, &str)]) -> Self {
+        Self::spawn_to(data_dir, listen, settings, Stdio::inherit()).await
+    }
+
+    async fn spawn_to(data_dir: DataDir, listen: &str, settings: &[(&str, &str)], log: Stdio) -> Self {
         let mut command = Command::new(binary().await);
         command.arg("demo").arg("--data-dir").arg(data_dir.path());
         command.args(["--listen", listen, "--demo-idp-listen", "127.0.0.1:0"]);
         command.env_remove("DATABASE_URL").env_remove("SAMSPIL_OIDC_ISSUER").env_remove("SAMSPIL_PUBLIC_URL");
-        command.envs(settings.iter().copied());
+        command.envs(settings.iter().copied()).stderr(log);
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = async {

@@ -100,6 +100,8 @@ limits! {
     request_bytes_max: usize = 1 << 20, "SAMSPIL_LIMIT_REQUEST_BYTES_MAX";
     /// Milliseconds that a request may take before it is answered 503.
     request_ms_max: u64 = 30_000, "SAMSPIL_LIMIT_REQUEST_MS_MAX";
+    /// Seconds that an update may wait to be saved before `/readyz` says that the server cannot be used.
+    unacknowledged_s_max: u64 = 10, "SAMSPIL_LIMIT_UNACKNOWLEDGED_S_MAX";
     /// Milliseconds that the server takes at most to stop.
     stop_ms_max: u64 = 2_000, "SAMSPIL_LIMIT_STOP_MS_MAX";
 }

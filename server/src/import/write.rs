@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use samspil_evidence::trail::SYSTEM_TRAIL;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -17,6 +16,7 @@ use crate::{
     content,
     domain::{
         access::{AgreementAccess, DocumentAccess, abilities},
+        audit::SYSTEM_TRAIL,
         document::{DocumentKind, Status},
         ids::{DocumentId, OrgId, PersonId, SessionId, imported},
         principal::{Placement, Principal, Role},

@@ -39,6 +39,17 @@ pub(super) enum Outcome {
     Differs,
 }
 
+impl Outcome {
+    /// As figures name it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Kept { .. } => "kept",
+            Self::Failed => "failed",
+            Self::Differs => "differs",
+        }
+    }
+}
+
 /// Makes a snapshot of this state, beside everything else.
 pub(super) fn start(
     around: &Surroundings,

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::room::Appended;
 use crate::{
@@ -125,8 +128,15 @@ enum Failed {
 }
 
 async fn appended(store: &Store, batches: &[&Batch]) -> Result<Vec<u64>, Failed> {
-    match tokio::time::timeout(APPEND_PATIENCE, log::append(store, batches)).await {
-        Ok(Ok(firsts)) => Ok(firsts),
+    let begun = Instant::now();
+    let appended = tokio::time::timeout(APPEND_PATIENCE, log::append(store, batches)).await;
+    let outcome = if matches!(appended, Ok(Ok(_))) { "committed" } else { "failed" };
+    metrics::histogram!("samspil_commit_seconds", "outcome" => outcome).record(begun.elapsed());
+    match appended {
+        Ok(Ok(firsts)) => {
+            metrics::counter!("samspil_updates_committed_total").increment(batches.iter().map(|batch| batch.rows.len() as u64).sum());
+            Ok(firsts)
+        }
         Ok(Err(NotAppended::AccessChanged(documents))) => Err(Failed::Changed(documents)),
         Ok(Err(NotAppended::ClientTaken(documents))) => Err(Failed::Taken(documents)),
         Ok(Err(NotAppended::Rewound(documents))) => {

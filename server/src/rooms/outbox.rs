@@ -87,6 +87,12 @@ impl Outbox {
         self.changed.notify_one();
     }
 
+    /// The code that it is closed with, once it is.
+    #[must_use]
+    pub fn closed(&self) -> Option<CloseCode> {
+        self.queue().close.map(|(code, _)| code)
+    }
+
     /// Waits until there is something to do, and takes all of it.
     pub async fn take(&self) -> Taken {
         loop {

@@ -21,7 +21,7 @@ use super::{
     journal::Journal,
     outbox::Outbox,
     quarantine::Quarantine,
-    room::{Newcomer, PeerId},
+    room::{Backlog, Newcomer, PeerId},
     task::{Committed, Input, Surroundings, Task, Watched},
 };
 use crate::{
@@ -42,7 +42,14 @@ const STACK_BYTES: usize = 8 << 20;
 const LOOKS_MAX: usize = 5;
 
 pub(super) struct Registry {
-    rooms: Mutex<HashMap<DocumentId, RoomHandle>>,
+    rooms: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    rooms: HashMap<DocumentId, RoomHandle>,
+    /// The server stops: nothing is opened any more.
+    stopping: bool,
 }
 
 /// Sends to one room. Cheap to clone.
@@ -50,6 +57,7 @@ pub(super) struct Registry {
 pub struct RoomHandle {
     inbox: mpsc::Sender<Input>,
     watched: Arc<Mutex<Watched>>,
+    backlog: Arc<Mutex<Backlog>>,
 }
 
 /// All rooms. Cheap to clone.
@@ -67,15 +75,15 @@ pub struct Rooms {
 pub struct Unavailable;
 
 impl Registry {
-    fn rooms(&self) -> std::sync::MutexGuard<'_, HashMap<DocumentId, RoomHandle>> {
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a room out, if it is still the one that `watched` belongs to.
     pub(super) fn forget(&self, document: DocumentId, watched: &Arc<Mutex<Watched>>) {
-        let mut rooms = self.rooms();
-        if rooms.get(&document).is_some_and(|room| Arc::ptr_eq(&room.watched, watched)) {
-            rooms.remove(&document);
+        let mut open = self.open();
+        if open.rooms.get(&document).is_some_and(|room| Arc::ptr_eq(&room.watched, watched)) {
+            open.rooms.remove(&document);
         }
     }
 }
@@ -97,26 +105,31 @@ impl Rooms {
         rooms
     }
 
-    fn room(&self, document: DocumentId) -> RoomHandle {
-        let mut rooms = self.registry.rooms();
-        if let Some(room) = rooms.get(&document).filter(|room| !room.inbox.is_closed()) {
-            return room.clone();
+    fn room(&self, document: DocumentId) -> Result<RoomHandle, Unavailable> {
+        let mut open = self.registry.open();
+        if open.stopping {
+            return Err(Unavailable);
+        }
+        if let Some(room) = open.rooms.get(&document).filter(|room| !room.inbox.is_closed()) {
+            return Ok(room.clone());
         }
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let watched = Arc::new(Mutex::new(Watched::default()));
+        let backlog = Arc::new(Mutex::new(Backlog::default()));
         let thread = usize::try_from(self.spread.hash_one(document)).unwrap_or(0) % self.threads.len();
         let (around, registry) = (self.around.clone(), self.registry.clone());
-        let task = Task { document, thread, inbox: receiver, watched: watched.clone(), around, registry };
+        let (watching, waiting) = (watched.clone(), backlog.clone());
+        let task = Task { document, thread, inbox: receiver, watched: watching, backlog: waiting, around, registry };
         self.threads[thread].spawn(task.run());
-        let room = RoomHandle { inbox, watched };
-        rooms.insert(document, room.clone());
-        room
+        let room = RoomHandle { inbox, watched, backlog };
+        open.rooms.insert(document, room.clone());
+        Ok(room)
     }
 
     /// Joins a document's room, opening it if need be.
     pub async fn join(&self, document: DocumentId, newcomer: Newcomer, outbox: Arc<Outbox>) -> Result<(RoomHandle, PeerId), CloseCode> {
         for _ in 0..LOOKS_MAX {
-            let room = self.room(document);
+            let room = self.room(document).map_err(|Unavailable| CloseCode::ComeBack)?;
             let (answer, answered) = oneshot::channel();
             let join = Input::Join(Box::new(newcomer.clone()), outbox.clone(), answer);
             if room.inbox.send(join).await.is_err() {
@@ -136,7 +149,7 @@ impl Rooms {
     pub async fn content(&self, document: DocumentId) -> Result<Committed, Unavailable> {
         for _ in 0..LOOKS_MAX {
             let (answer, answered) = oneshot::channel();
-            if self.room(document).inbox.send(Input::Content(answer)).await.is_err() {
+            if self.room(document)?.inbox.send(Input::Content(answer)).await.is_err() {
                 continue;
             }
             if let Ok(committed) = answered.await {
@@ -148,7 +161,7 @@ impl Rooms {
 
     /// Rights to this document changed and are committed: its room loads them again at once.
     pub async fn access_changed(&self, document: DocumentId) {
-        let room = self.registry.rooms().get(&document).cloned();
+        let room = self.registry.open().rooms.get(&document).cloned();
         if let Some(room) = room {
             // A room that is gone holds no rights.
             let _ = room.inbox.send(Input::Refresh).await;
@@ -157,7 +170,7 @@ impl Rooms {
 
     /// Tells the pages that have this document open.
     pub async fn event(&self, document: DocumentId, event: Event) {
-        let room = self.registry.rooms().get(&document).cloned();
+        let room = self.registry.open().rooms.get(&document).cloned();
         if let Some(room) = room {
             let _ = room.inbox.send(Input::Event(event)).await;
         }
@@ -166,12 +179,27 @@ impl Rooms {
     /// How many rooms are open.
     #[must_use]
     pub fn open_rooms(&self) -> usize {
-        self.registry.rooms().len()
+        self.registry.open().rooms.len()
     }
 
-    /// Closes every socket with *come back*, writes what was admitted, and ends every room; at the latest after `patience`.
+    /// What has arrived in all rooms and is not settled yet.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        let open = self.registry.open();
+        let each = open.rooms.values().map(|room| *room.backlog.lock().unwrap_or_else(PoisonError::into_inner));
+        each.fold(Backlog::default(), |all, room| Backlog {
+            updates: all.updates + room.updates,
+            since: all.since.into_iter().chain(room.since).min(),
+        })
+    }
+
+    /// Opens nothing more, closes every socket with *come back*, writes what was admitted, and ends every room; at the latest after `patience`.
     pub async fn shutdown(&self, patience: Duration) {
-        let rooms: Vec<RoomHandle> = self.registry.rooms().values().cloned().collect();
+        let rooms: Vec<RoomHandle> = {
+            let mut open = self.registry.open();
+            open.stopping = true;
+            open.rooms.values().cloned().collect()
+        };
         let all_gone = join_all(rooms.iter().map(|room| async {
             // A room whose inbox is closed has ended already.
             let _ = room.inbox.send(Input::Stop).await;
@@ -234,7 +262,7 @@ async fn watch(rooms: Rooms, mut ended: broadcast::Receiver<SessionId>) {
 }
 
 fn session_ended(rooms: &Rooms, session: SessionId) {
-    let open: Vec<RoomHandle> = rooms.registry.rooms().values().cloned().collect();
+    let open: Vec<RoomHandle> = rooms.registry.open().rooms.values().cloned().collect();
     for room in open.into_iter().filter(|room| room.watched().sessions.contains_key(&session)) {
         // One room that is busy must not keep the others waiting; it is found again by the session's version.
         let _ = room.inbox.try_send(Input::SessionEnded(session));
@@ -242,7 +270,7 @@ fn session_ended(rooms: &Rooms, session: SessionId) {
 }
 
 async fn compare(rooms: &Rooms) -> crate::store::Result<()> {
-    let open: Vec<(DocumentId, RoomHandle)> = rooms.registry.rooms().iter().map(|(id, room)| (*id, room.clone())).collect();
+    let open: Vec<(DocumentId, RoomHandle)> = rooms.registry.open().rooms.iter().map(|(id, room)| (*id, room.clone())).collect();
     let watched: Vec<(DocumentId, RoomHandle, u64, Watched)> = open
         .into_iter()
         .filter_map(|(id, room)| {

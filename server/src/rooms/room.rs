@@ -99,6 +99,15 @@ pub enum Appended {
     Rejected,
 }
 
+/// What has arrived and is not settled yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Updates, those on their way to the disk among them.
+    pub updates: usize,
+    /// When the oldest of them arrived.
+    pub since: Option<DateTime<Utc>>,
+}
+
 /// The live document and its peers.
 pub struct Room {
     id: DocumentId,
@@ -154,6 +163,7 @@ struct Waiting {
     frame: u64,
     step2: bool,
     update: Bytes,
+    arrived: DateTime<Utc>,
     /// It was refused, and its sender has been told: when its batch is made again, that is not said twice.
     refused: bool,
 }
@@ -242,6 +252,14 @@ impl Room {
         self.in_flight.is_none() && self.document.is_some() && self.behind.is_none()
     }
 
+    /// What has arrived and is not settled yet.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        let on_its_way = self.in_flight.iter().flat_map(|batch| &batch.frames);
+        let oldest = on_its_way.clone().chain(&self.waiting).next();
+        Backlog { updates: on_its_way.count() + self.waiting.len(), since: oldest.map(|waiting| waiting.arrived) }
+    }
+
     /// The document, when [`Self::is_settled`].
     #[must_use]
     pub fn committed(&self) -> Option<&LiveDocument> {
@@ -312,7 +330,7 @@ impl Room {
                 let author = Author { person: principal.person, session: principal.session };
                 let frame = here.frames;
                 self.waiting_bytes += update.len();
-                self.waiting.push_back(Waiting { peer, author, frame, step2, update, refused: false });
+                self.waiting.push_back(Waiting { peer, author, frame, step2, update, arrived: now, refused: false });
                 self.refuse_overflow(out);
             }
             Ok(ClientFrame::SyncStep1(state_vector)) => {
@@ -787,7 +805,7 @@ impl Room {
     fn refuse(&mut self, waiting: &Waiting, refusal: Refusal, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&waiting.peer) else { return };
         let action = refusal.action();
-        metrics::counter!("samspil_refusals_total", "rule" => refusal.rule.to_string()).increment(1);
+        metrics::counter!("samspil_refusals_total", "rule" => RULES[usize::from(refusal.rule.min(9))]).increment(1);
         let gap = refusal.code == RefusalCode::Gap;
         if gap && peer.resyncing && !waiting.step2 {
             return;
@@ -889,6 +907,9 @@ fn reason(before: Abilities, after: Abilities) -> AbilityReason {
         AbilityReason::Revoked
     }
 }
+
+/// The rules of admission as figures name them; 0: it could not be saved.
+const RULES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 fn relay_all(relay: Option<Relay>, out: &mut Vec<Effect>) {
     if let Some(Relay { frame, to }) = relay {

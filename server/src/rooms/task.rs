@@ -25,7 +25,7 @@ use super::{
     outbox::Outbox,
     quarantine::Quarantine,
     registry::Registry,
-    room::{Appended, Effect, FreshPrincipal, Newcomer, PeerId, Room, RoomAccess},
+    room::{Appended, Backlog, Effect, FreshPrincipal, Newcomer, PeerId, Room, RoomAccess},
 };
 use crate::{
     auth::Sessions,
@@ -112,6 +112,7 @@ pub(super) struct Task {
     pub(super) thread: usize,
     pub(super) inbox: mpsc::Receiver<Input>,
     pub(super) watched: Arc<Mutex<Watched>>,
+    pub(super) backlog: Arc<Mutex<Backlog>>,
     pub(super) around: Surroundings,
     pub(super) registry: Arc<Registry>,
 }
@@ -172,8 +173,10 @@ impl Drop for Live {
 
 impl Task {
     pub(super) async fn run(mut self) {
+        let begun = Instant::now();
         match self.open().await {
             Ok((room, snapshot_seq)) => {
+                metrics::histogram!("samspil_open_seconds").record(begun.elapsed());
                 metrics::gauge!("samspil_rooms").increment(1);
                 self.live(room, snapshot_seq).await;
                 metrics::gauge!("samspil_rooms").decrement(1);
@@ -268,6 +271,7 @@ impl Task {
             self.append(&mut live).await;
             self.load(&mut live);
             self.watch_head(&mut live);
+            *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = live.room.backlog();
             if self.ended(&mut live) {
                 return;
             }
@@ -414,6 +418,7 @@ impl Task {
     }
 
     fn compacted(&self, live: &mut Live, outcome: &compaction::Outcome) {
+        metrics::counter!("samspil_snapshots_total", "outcome" => outcome.name()).increment(1);
         match outcome {
             compaction::Outcome::Kept { seq } => live.snapshot_seq = *seq,
             // Tried again when as much has been written once more.

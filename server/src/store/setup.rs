@@ -150,6 +150,19 @@ impl Store {
         }
     }
 
+    /// Whether the database takes writes: it is no standby, and nobody has set it to read only.
+    pub async fn takes_writes(&self) -> std::result::Result<bool, SchemaError> {
+        let writes = sqlx::query_scalar!(r#"SELECT current_setting('transaction_read_only') = 'off' AS "writes!""#);
+        Ok(writes.fetch_one(self.pool()).await?)
+    }
+
+    /// How many connections are (used, idle).
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        let idle = u32::try_from(self.pool().num_idle()).unwrap_or(u32::MAX);
+        (self.pool().size().saturating_sub(idle), idle)
+    }
+
     /// Lets go of every connection.
     pub async fn close(&self) {
         self.pool().close().await;

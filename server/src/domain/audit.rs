@@ -2,12 +2,14 @@
 //! a golden example, so that no refactor can change it.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Hash, canonical};
+use super::{canonical, ids::PersonId};
+
+/// A SHA-256.
+pub type Hash = [u8; 32];
 
 /// What the first event of a trail is chained to.
 pub const BEGINNING: Hash = [0; 32];
@@ -16,8 +18,7 @@ pub const BEGINNING: Hash = [0; 32];
 pub const SYSTEM_TRAIL: Uuid = Uuid::nil();
 
 /// Something that counts and happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
     /// Which trail: an agreement's id, or the system's.
     pub trail: Uuid,
@@ -26,7 +27,7 @@ pub struct AuditEvent {
     /// What, in one word, e.g. `signed`.
     pub kind: String,
     /// Who did it; `None`: the system.
-    pub person: Option<Uuid>,
+    pub person: Option<PersonId>,
     /// What else is to be known about it. Decimals are strings.
     pub body: Value,
     /// When, to the microsecond.
@@ -69,7 +70,7 @@ mod tests {
             trail: Uuid::from_u128(7),
             seq,
             kind: "signed".into(),
-            person: Some(Uuid::from_u128(9)),
+            person: Some(PersonId(Uuid::from_u128(9))),
             body,
             at: DateTime::from_timestamp_micros(1_795_000_000_000_001).unwrap(),
         }
