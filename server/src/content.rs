@@ -235,7 +235,7 @@ pub fn render(doc: &Doc) -> Vec<u8> {
 /// The canonical JSON of this content.
 #[must_use]
 pub fn render_content(content: &Content) -> Vec<u8> {
-    crate::domain::canonical::to_vec(&json::value(content))
+    samspil_evidence::canonical::to_vec(&json::value(content))
 }
 
 /// SHA-256.

@@ -2,8 +2,6 @@
 
 pub mod access;
 pub mod agreement;
-pub mod audit;
-pub mod canonical;
 pub mod claims;
 pub mod comments;
 pub mod document;

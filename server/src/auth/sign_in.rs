@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum_extra::extract::cookie::Cookie;
 use chrono::{DateTime, Duration, Utc};
 use openidconnect::url::{Position, Url};
+use samspil_evidence::trail::SYSTEM_TRAIL;
 use serde_json::json;
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::SYSTEM_TRAIL,
         claims::{Denied, RoleMapping},
         ids::PersonId,
         principal::Role,

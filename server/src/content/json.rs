@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Action, Content, Goal, Indicator, Link, Marks, Node};
 
-/// The content as a JSON value; [`crate::domain::canonical`] spells it.
+/// The content as a JSON value; [`samspil_evidence::canonical`] spells it.
 pub(super) fn value(content: &Content) -> Value {
     let sections: Map<String, Value> = content.sections.iter().map(|(key, section)| (key.clone(), nodes(section))).collect();
     json!({

@@ -883,7 +883,7 @@ async fn the_content_is_the_canonical_json_of_what_is_committed(pool: PgPool) {
     assert_eq!(content["goals"][0]["title"][0]["content"][0]["text"], "Flere dage i skole");
     let path = demo.about_fjordskolen("/api/documents/{id}/versions").await;
     let versions = demo.get("p-l-fjordskolen", &path).await;
-    let canonical = crate::domain::canonical::to_vec(&content);
+    let canonical = samspil_evidence::canonical::to_vec(&content);
     assert_eq!(versions[0]["content_sha256"], hex::encode(crate::content::sha256(&canonical)), "the newest revision names these bytes");
 }
 

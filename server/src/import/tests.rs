@@ -5,6 +5,7 @@ use std::{
 };
 
 use chrono::{NaiveDate, TimeDelta};
+use samspil_evidence::trail::first_break;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -14,7 +15,6 @@ use crate::{
     domain::{
         access::danish_day,
         agreement::{AgreementStatus, ChainGoalKind, Covered, Facts, SectionFact, WaitingKind, remarks},
-        audit::first_break,
         ids::{AgreementId, DocumentId, PersonId, imported},
     },
     store::agreements::Which,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use samspil_evidence::trail::SYSTEM_TRAIL;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,7 +17,6 @@ use crate::{
     content,
     domain::{
         access::{AgreementAccess, DocumentAccess, abilities},
-        audit::SYSTEM_TRAIL,
         document::{DocumentKind, Status},
         ids::{DocumentId, OrgId, PersonId, SessionId, imported},
         principal::{Placement, Principal, Role},

@@ -1,14 +1,15 @@
 //! The trail. It can only grow: the database refuses everything else.
 
 use chrono::{DateTime, SubsecRound, Utc};
+use samspil_evidence::{
+    Hash,
+    trail::{AuditEvent, BEGINNING, hash},
+};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Error, Result, Store, Transaction};
-use crate::domain::{
-    audit::{AuditEvent, BEGINNING, Hash, hash},
-    ids::PersonId,
-};
+use crate::domain::ids::PersonId;
 
 /// Appends an event to a trail, in the transaction of what it is about. Two that append to one trail wait for each other.
 pub async fn append(
@@ -28,14 +29,14 @@ pub async fn append(
         None => (1, BEGINNING),
     };
     // What PostgreSQL keeps is what is hashed: microseconds.
-    let event = AuditEvent { trail, seq, kind: kind.to_owned(), person, body, at: at.trunc_subsecs(6) };
+    let event = AuditEvent { trail, seq, kind: kind.to_owned(), person: person.map(|person| person.0), body, at: at.trunc_subsecs(6) };
     let hash = hash(&previous, &event);
     sqlx::query!(
         "INSERT INTO audit_event (trail_id, seq, type, person_id, body, at, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         trail,
         seq,
         kind,
-        person.map(|person| person.0),
+        event.person,
         event.body,
         event.at,
         &previous[..],
@@ -47,7 +48,7 @@ pub async fn append(
 }
 
 impl Store {
-    /// A whole trail, oldest first, as [`crate::domain::audit::first_break`] asks for it.
+    /// A whole trail, oldest first, as [`samspil_evidence::trail::first_break`] asks for it.
     pub async fn trail(&self, trail: Uuid) -> Result<Vec<(AuditEvent, Hash)>> {
         let rows =
             sqlx::query!("SELECT seq, type AS kind, person_id, body, at, hash FROM audit_event WHERE trail_id = $1 ORDER BY seq", trail)
@@ -55,9 +56,8 @@ impl Store {
                 .await?;
         rows.into_iter()
             .map(|row| {
-                let person = row.person_id.map(PersonId);
                 let hash = stored_hash(&row.hash)?;
-                Ok((AuditEvent { trail, seq: row.seq, kind: row.kind, person, body: row.body, at: row.at }, hash))
+                Ok((AuditEvent { trail, seq: row.seq, kind: row.kind, person: row.person_id, body: row.body, at: row.at }, hash))
             })
             .collect()
     }

@@ -2,14 +2,12 @@
 //! a golden example, so that no refactor can change it.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{canonical, ids::PersonId};
-
-/// A SHA-256.
-pub type Hash = [u8; 32];
+use crate::{Hash, canonical};
 
 /// What the first event of a trail is chained to.
 pub const BEGINNING: Hash = [0; 32];
@@ -18,7 +16,8 @@ pub const BEGINNING: Hash = [0; 32];
 pub const SYSTEM_TRAIL: Uuid = Uuid::nil();
 
 /// Something that counts and happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuditEvent {
     /// Which trail: an agreement's id, or the system's.
     pub trail: Uuid,
@@ -27,7 +26,7 @@ pub struct AuditEvent {
     /// What, in one word, e.g. `signed`.
     pub kind: String,
     /// Who did it; `None`: the system.
-    pub person: Option<PersonId>,
+    pub person: Option<Uuid>,
     /// What else is to be known about it. Decimals are strings.
     pub body: Value,
     /// When, to the microsecond.
@@ -70,7 +69,7 @@ mod tests {
             trail: Uuid::from_u128(7),
             seq,
             kind: "signed".into(),
-            person: Some(PersonId(Uuid::from_u128(9))),
+            person: Some(Uuid::from_u128(9)),
             body,
             at: DateTime::from_timestamp_micros(1_795_000_000_000_001).unwrap(),
         }

@@ -1,0 +1,401 @@
+//! Checks a package with nothing but the package: one line for each check, in the order in which each builds on the one before.
+//!
+//! What it cannot know is whose the keys are: a package made by somebody else holds together, too. So the report names the key, for
+//! comparison with the one that the municipality has published, and a caller that knows it gives it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    Hash, canonical,
+    checkpoint::{self, Head, Inclusion},
+    package::{
+        APPROVAL, CHECKPOINT_FILE, CONTENT_FILE, INCLUSION_FILE, KEYS_FILE, MANIFEST, NotAPackage, PDF_FILE, Package, TRAIL_FILE,
+        TrailEvent, approval_file, approval_seal,
+    },
+    seal::{self, PublicKey},
+    sha256,
+    statement::{Party, Statement},
+    token::{self, NotProven, Proof},
+    trail::{AuditEvent, first_break},
+};
+
+/// What was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Check {
+    /// The file is a package, written as packages are.
+    Package,
+    /// Its key is the one that is known.
+    Key,
+    /// Every file is the one that the manifest lists, and the manifest is sealed.
+    Manifest,
+    /// The content is canonical.
+    Content,
+    /// A party's statement is about this content.
+    Statement(Party),
+    /// A party's fresh sign-in proves the statement.
+    SignIn(Party),
+    /// The server's seal binds statement and sign-in.
+    Seal(Party),
+    /// Both parties, two people, one text.
+    Parties,
+    /// The trail holds together and has the approvals.
+    Trail,
+    /// The trail is in a signed checkpoint.
+    Checkpoint,
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds.
+    Holds,
+    /// It is not there yet; what is there holds.
+    Waits(Waits),
+    /// It does not hold.
+    Broken(Reason),
+}
+
+/// What a package may still wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Only one party has approved.
+    OtherParty,
+    /// No checkpoint has the approvals yet.
+    Checkpoint,
+}
+
+/// Why a check does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The bytes are no package.
+    #[error(transparent)]
+    NotAPackage(#[from] NotAPackage),
+    /// A file is missing.
+    #[error("{0} is missing")]
+    Missing(String),
+    /// A file is not what it was when the package was made.
+    #[error("{0} has been altered")]
+    Altered(String),
+    /// A file that was not there when the package was made.
+    #[error("{0} does not belong in it")]
+    Foreign(String),
+    /// A seal does not hold.
+    #[error(transparent)]
+    Seal(#[from] seal::Broken),
+    /// Made with another key than the one that is known.
+    #[error("the package was made with the key {0}, which is not known")]
+    OtherKey(String),
+    /// Not the one spelling.
+    #[error("{0} is not in its one spelling")]
+    Spelling(String),
+    /// The statement is about something else.
+    #[error("the statement is about other content")]
+    OtherContent,
+    /// The sign-in does not prove it.
+    #[error(transparent)]
+    NotProven(#[from] NotProven),
+    /// Nobody has approved.
+    #[error("nobody has approved")]
+    Nobody,
+    /// One person on both sides.
+    #[error("one person approved for both sides")]
+    OnePerson,
+    /// The second to approve did not see the first approval.
+    #[error("the approvals do not follow one another")]
+    NotInOrder,
+    /// The trail breaks at this event.
+    #[error("the trail breaks at event {0}")]
+    TrailBreaks(i64),
+    /// An approval is not in the trail, or has lapsed there.
+    #[error("the trail does not hold the approval")]
+    NotInTrail,
+    /// The checkpoint does not hold.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Broken),
+}
+
+/// What a package says, as far as it could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The checks, in order. After a broken one the rest is left out where it could not be trusted.
+    pub lines: Vec<(Check, Outcome)>,
+    /// The key that sealed the package.
+    pub key: Option<String>,
+    /// SHA-256 of the content, in hexadecimal.
+    pub content_sha256: Option<String>,
+    /// The approvals that hold.
+    pub approvals: Vec<(Statement, Proof)>,
+}
+
+impl Report {
+    /// Nothing is broken.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        !self.lines.is_empty() && self.first_broken().is_none()
+    }
+
+    /// The first broken link.
+    #[must_use]
+    pub fn first_broken(&self) -> Option<(Check, &Reason)> {
+        self.lines.iter().find_map(|(check, outcome)| match outcome {
+            Outcome::Broken(reason) => Some((*check, reason)),
+            Outcome::Holds | Outcome::Waits(_) => None,
+        })
+    }
+
+    fn say(&mut self, check: Check, outcome: Result<Outcome, Reason>) -> bool {
+        let outcome = outcome.unwrap_or_else(Outcome::Broken);
+        let goes_on = !matches!(outcome, Outcome::Broken(_));
+        self.lines.push((check, outcome));
+        goes_on
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    package: u16,
+    document: Uuid,
+    files: BTreeMap<String, String>,
+    #[serde(rename = "made_at")]
+    _made_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    keys: Vec<PublicKey>,
+}
+
+/// Checks a package. With `known`, its keys must be among those, else any key is taken and named.
+#[must_use]
+pub fn verify(bytes: &[u8], known: Option<&[PublicKey]>) -> Report {
+    let mut report = Report::default();
+    let package = match Package::from_bytes(bytes) {
+        Ok(package) => package,
+        Err(error) => {
+            report.say(Check::Package, Err(error.into()));
+            return report;
+        }
+    };
+    report.say(Check::Package, Ok(Outcome::Holds));
+    let keys = match keys_of(&package) {
+        Ok(keys) => keys,
+        Err(reason) => {
+            report.say(Check::Key, Err(reason));
+            return report;
+        }
+    };
+    let manifest = match opened_manifest(&package, &keys) {
+        Ok((manifest, key)) => {
+            report.key = Some(key);
+            manifest
+        }
+        Err(reason) => {
+            report.say(Check::Manifest, Err(reason));
+            return report;
+        }
+    };
+    if let Some(known) = known {
+        let foreign = keys.iter().find(|key| !known.contains(key));
+        if !report.say(Check::Key, foreign.map_or(Ok(Outcome::Holds), |key| Err(Reason::OtherKey(key.kid())))) {
+            return report;
+        }
+    }
+    if !report.say(Check::Manifest, files_as_listed(&package, &manifest)) {
+        return report;
+    }
+    let content = match content_of(&package) {
+        Ok(content) => content,
+        Err(reason) => {
+            report.say(Check::Content, Err(reason));
+            return report;
+        }
+    };
+    report.content_sha256 = Some(hex::encode(sha256(content)));
+    report.say(Check::Content, Ok(Outcome::Holds));
+    for party in [Party::UnitLeader, Party::Counterpart] {
+        if package.files.contains_key(&approval_file(party, "statement.json"))
+            && !approval(&mut report, &package, party, &manifest, content, &keys)
+        {
+            return report;
+        }
+    }
+    let parties = parties(&report);
+    if report.say(Check::Parties, parties) {
+        let (trail, head) = trail(&report, &package, manifest.document);
+        if report.say(Check::Trail, trail) {
+            let checkpoint = in_checkpoint(&package, &keys, &head);
+            report.say(Check::Checkpoint, checkpoint);
+        }
+    }
+    report
+}
+
+fn file<'p>(package: &'p Package, name: &str) -> Result<&'p [u8], Reason> {
+    package.files.get(name).map(Vec::as_slice).ok_or_else(|| Reason::Missing(name.to_owned()))
+}
+
+fn text<'p>(package: &'p Package, name: &str) -> Result<&'p str, Reason> {
+    std::str::from_utf8(file(package, name)?).map_err(|_| Reason::Altered(name.to_owned()))
+}
+
+/// A file of canonical JSON, read as what it is.
+fn read<T: serde::de::DeserializeOwned>(package: &Package, name: &str) -> Result<T, Reason> {
+    let bytes = file(package, name)?;
+    let spelling = || Reason::Spelling(name.to_owned());
+    let value: Value = serde_json::from_slice(bytes).map_err(|_| spelling())?;
+    if has_fractions(&value) || canonical::to_vec(&value) != bytes {
+        return Err(spelling());
+    }
+    serde_json::from_value(value).map_err(|_| spelling())
+}
+
+/// Canonical JSON holds no floating numbers.
+fn has_fractions(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => !(number.is_i64() || number.is_u64()),
+        Value::Array(items) => items.iter().any(has_fractions),
+        Value::Object(members) => members.values().any(has_fractions),
+        _ => false,
+    }
+}
+
+fn keys_of(package: &Package) -> Result<Vec<PublicKey>, Reason> {
+    Ok(read::<Keys>(package, KEYS_FILE)?.keys)
+}
+
+fn opened_manifest(package: &Package, keys: &[PublicKey]) -> Result<(Manifest, String), Reason> {
+    let (payload, key) = seal::open(&package.manifest, MANIFEST, keys)?;
+    let manifest: Manifest = serde_json::from_value(payload).map_err(|_| Reason::Seal(seal::Broken::Malformed))?;
+    if manifest.package == 1 { Ok((manifest, key.kid())) } else { Err(Reason::Seal(seal::Broken::Malformed)) }
+}
+
+fn files_as_listed(package: &Package, manifest: &Manifest) -> Result<Outcome, Reason> {
+    for (name, listed) in &manifest.files {
+        if hex::encode(sha256(file(package, name)?)) != *listed {
+            return Err(Reason::Altered(name.clone()));
+        }
+    }
+    match package.files.keys().find(|name| !manifest.files.contains_key(*name)) {
+        Some(foreign) => Err(Reason::Foreign(foreign.clone())),
+        None if package.files.get(PDF_FILE).is_some_and(|pdf| !pdf.starts_with(b"%PDF-")) => Err(Reason::Altered(PDF_FILE.into())),
+        None => Ok(Outcome::Holds),
+    }
+}
+
+fn content_of(package: &Package) -> Result<&[u8], Reason> {
+    read::<Value>(package, CONTENT_FILE)?;
+    file(package, CONTENT_FILE)
+}
+
+/// One party's approval. `false`: something in it is broken.
+fn approval(report: &mut Report, package: &Package, party: Party, manifest: &Manifest, content: &[u8], keys: &[PublicKey]) -> bool {
+    let name = |part| approval_file(party, part);
+    let read = || -> Result<(Statement, &[u8]), Reason> {
+        let spelled = file(package, &name("statement.json"))?;
+        let statement = Statement::from_bytes(spelled).ok_or_else(|| Reason::Spelling(name("statement.json")))?;
+        let same = statement.content_sha256 == hex::encode(sha256(content)) && statement.document == manifest.document;
+        if same && statement.party == party { Ok((statement, spelled)) } else { Err(Reason::OtherContent) }
+    };
+    let (statement, spelled) = match read() {
+        Ok(read) => read,
+        Err(reason) => return report.say(Check::Statement(party), Err(reason)),
+    };
+    report.say(Check::Statement(party), Ok(Outcome::Holds));
+    let proof = text(package, &name("id-token.jwt"))
+        .and_then(|token| Ok((token, text(package, &name("idp-key.json"))?)))
+        .and_then(|(token, key)| Ok((token, token::prove(token, key, &statement, spelled)?)));
+    let (token, proof) = match proof {
+        Ok(proof) => proof,
+        Err(reason) => return report.say(Check::SignIn(party), Err(reason)),
+    };
+    report.say(Check::SignIn(party), Ok(Outcome::Holds));
+    let sealed = text(package, &name("seal.jws")).and_then(|seal| Ok(seal::open(seal, APPROVAL, keys)?.0)).and_then(|sealed| {
+        let at = sealed["sealed_at"].as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok()).map(|at| at.to_utc());
+        let bound = at.is_some_and(|at| approval_seal(spelled, token, at) == sealed);
+        if bound { Ok(Outcome::Holds) } else { Err(Reason::OtherContent) }
+    });
+    let holds = report.say(Check::Seal(party), sealed);
+    if holds {
+        report.approvals.push((statement, proof));
+    }
+    holds
+}
+
+fn parties(report: &Report) -> Result<Outcome, Reason> {
+    match &report.approvals[..] {
+        [] => Err(Reason::Nobody),
+        [_] => Ok(Outcome::Waits(Waits::OtherParty)),
+        [(one, _), (other, _), ..] => {
+            if one.person.id == other.person.id || one.identity == other.identity {
+                return Err(Reason::OnePerson);
+            }
+            let follows = |later: &Statement, earlier: &Statement| {
+                later.previous_sha256.as_deref() == Some(&hex::encode(sha256(&earlier.to_bytes())))
+                    && earlier.previous_sha256.is_none()
+                    && later.at >= earlier.at
+                    && (later.revision, &later.log_sha256, later.head) == (earlier.revision, &earlier.log_sha256, earlier.head)
+            };
+            if follows(one, other) || follows(other, one) { Ok(Outcome::Holds) } else { Err(Reason::NotInOrder) }
+        }
+    }
+}
+
+/// The trail holds, and has each approval, not lapsed since. Also the trail's events for the checkpoint.
+fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome, Reason>, Vec<Head>) {
+    let read = || -> Result<Vec<(AuditEvent, Hash)>, Reason> {
+        read::<Vec<TrailEvent>>(package, TRAIL_FILE)?
+            .into_iter()
+            .map(|TrailEvent { event, hash }| {
+                let hash = hex::decode(hash).ok().and_then(|hash| hash.try_into().ok());
+                Ok((event, hash.ok_or_else(|| Reason::Spelling(TRAIL_FILE.into()))?))
+            })
+            .collect()
+    };
+    let events = match read() {
+        Ok(events) => events,
+        Err(reason) => return (Err(reason), Vec::new()),
+    };
+    if let Some(seq) = first_break(&events) {
+        return (Err(Reason::TrailBreaks(seq)), Vec::new());
+    }
+    let about = |event: &AuditEvent| event.body["document"].as_str() == Some(&document.to_string());
+    let signed = |statement: &Statement| {
+        let hash = hex::encode(sha256(&statement.to_bytes()));
+        let at = events.iter().rposition(|(event, _)| {
+            event.kind == "signed"
+                && about(event)
+                && event.body["statement_sha256"].as_str() == Some(&hash)
+                && event.trail == statement.agreement
+        });
+        at.is_some_and(|at| {
+            !events[at..].iter().any(|(event, _)| event.kind == "signature_lapsed" && event.body["statement_sha256"] == hash.as_str())
+        })
+    };
+    if report.approvals.iter().all(|(statement, _)| signed(statement)) {
+        let heads = events.iter().map(|(event, hash)| Head { trail: event.trail, seq: event.seq.unsigned_abs(), hash: *hash });
+        (Ok(Outcome::Holds), heads.collect())
+    } else {
+        (Err(Reason::NotInTrail), Vec::new())
+    }
+}
+
+fn in_checkpoint(package: &Package, keys: &[PublicKey], events: &[Head]) -> Result<Outcome, Reason> {
+    if !package.files.contains_key(CHECKPOINT_FILE) {
+        return Ok(Outcome::Waits(Waits::Checkpoint));
+    }
+    let checkpoint = checkpoint::open(text(package, CHECKPOINT_FILE)?, keys)?;
+    let inclusion: Inclusion = read(package, INCLUSION_FILE)?;
+    let head = events.iter().find(|head| head.seq == inclusion.seq).ok_or(checkpoint::Broken::NotIncluded)?;
+    checkpoint.includes(head, &inclusion)?;
+    Ok(Outcome::Holds)
+}
+
+#[cfg(test)]
+mod tests;
