@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::people::{Board, Caret, Measured, Pace, Promise, Reader, Writer, micros, missing, rest};
-use crate::servers::{Programs, Server, ticks_of_family};
+use crate::servers::{Programs, Server, own_ticks, ticks_of_family};
 use crate::table::{Figure, Line};
 use crate::wire::{Dialect, Error, Seat, Socket};
 
@@ -93,6 +93,7 @@ struct Crowd {
     missing: u64,
     server_percent: f64,
     database_percent: f64,
+    generator_percent: f64,
 }
 
 impl Bench {
@@ -184,6 +185,8 @@ impl Bench {
         self.lines.push(missing_line("… edits, of which missing", &ours, theirs.as_ref()));
         let them = theirs.as_ref().map(|crowd| Figure::Percent(crowd.server_percent));
         self.lines.push(Line::new("… processor of the server", "").figures(Figure::Percent(ours.server_percent), them));
+        let them = theirs.as_ref().map(|crowd| Figure::Percent(crowd.generator_percent));
+        self.lines.push(Line::new("… processor of the generator", "").figures(Figure::Percent(ours.generator_percent), them));
         let them = theirs.as_mut().map(|crowd| Figure::Us(percentile(&mut crowd.found.late_us, 990)));
         self.lines.push(
             Line::new("… the generator itself was late, p99", "").figures(Figure::Us(percentile(&mut ours.found.late_us, 990)), them),
@@ -355,6 +358,7 @@ async fn write(subject: &mut Subject<'_>, documents: &[Vec<Seat>], pace: Pace, k
     // Client ids are drawn, so this shuffles: the people of one document do not write at the same moment of the interval.
     writers.sort_by_key(|(_, writer)| writer.client());
     let (server_ticks, database_ticks) = (subject.server.ticks()?, ticks_of_family(subject.programs.postmaster()?)?);
+    let generator_ticks = own_ticks()?;
     let began = Instant::now();
     let interval = Duration::from_secs(1) / pace.per_s;
     let count = u32::try_from(writers.len())?;
@@ -376,6 +380,7 @@ async fn write(subject: &mut Subject<'_>, documents: &[Vec<Seat>], pace: Pace, k
     }
     let elapsed = began.elapsed().as_secs_f64();
     let percent = |ticks: u64| number(ticks) / TICKS_PER_S / elapsed * 100.0;
+    let generator_percent = percent(own_ticks()? - generator_ticks);
     let (mut server_percent, mut database_percent) = (0.0, 0.0);
     if killed.is_some() {
         subject.server.gone().await?;
@@ -386,7 +391,7 @@ async fn write(subject: &mut Subject<'_>, documents: &[Vec<Seat>], pace: Pace, k
     }
     let looked = promised.into_iter().map(|(number, promised)| (subject.again(&documents[number]).swap_remove(0), promised)).collect();
     let lost = through_the_door(looked, async |(seat, promised): (Seat, Vec<_>)| missing(&seat, &promised).await).await?;
-    Ok(Crowd { found, missing: lost.iter().sum(), server_percent, database_percent })
+    Ok(Crowd { found, missing: lost.iter().sum(), server_percent, database_percent, generator_percent })
 }
 
 struct Along {

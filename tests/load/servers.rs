@@ -223,6 +223,11 @@ impl Server {
     }
 }
 
+/// Processor time of this process, in clock ticks.
+pub fn own_ticks() -> Result<u64, Error> {
+    Ok(stat(i32::try_from(std::process::id())?)?.1)
+}
+
 /// Clock ticks of a process and all that it started and that still run: the database's.
 pub fn ticks_of_family(first: Pid) -> Result<u64, Error> {
     let first = first.as_raw_nonzero().get();
