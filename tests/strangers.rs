@@ -4,11 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use bytes::Bytes;
 use openidconnect::reqwest::Method;
+use samspil_client_protocol::frame;
+use samspil_client_protocol::message::RefusalCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use yrs::{ReadTxn as _, Text as _, Transact as _};
 
-use crate::harness::{TestServer, people};
+use crate::harness::{Live, TestServer, first_text, people};
 
 /// Who gets an answer from a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +175,81 @@ async fn the_right_people_get_an_answer() {
             }
         }
     }
+    server.stop().await;
+}
+
+/// Every message that a socket can carry: all that SPEC S and P name, with words to add and words to take away, and every number that
+/// a byte can name otherwise, ours from 100 upward among them.
+fn messages(added: &[u8], removed: &[u8]) -> Vec<Bytes> {
+    let unknown = (2..128).filter(|number| *number != 3).map(|number| Bytes::from(vec![number, 2, b'{', b'}']));
+    let known = [
+        frame::sync_step1(&[0]),
+        frame::update(added),
+        frame::sync_step2(removed),
+        frame::awareness([(77, 1, r#"{"cursor":1}"#)].into_iter()),
+        Bytes::from_static(&[3]),
+    ];
+    known.into_iter().chain(unknown).collect()
+}
+
+/// An update that adds words to the agreement and one that takes some away, by somebody who has it before them.
+fn forbidden_words(reader: &Live) -> (Bytes, Bytes) {
+    let section = reader.doc.get_or_insert_xml_fragment("section:rammer");
+    let before = reader.doc.transact().state_vector();
+    {
+        let mut transaction = reader.doc.transact_mut();
+        first_text(&section, &mut transaction).insert(&mut transaction, 0, "indsmuglet");
+    }
+    let added = reader.doc.transact().encode_diff_v1(&before);
+    let removed = {
+        let mut transaction = reader.doc.transact_mut();
+        let text = first_text(&section, &mut transaction);
+        text.remove_range(&mut transaction, 10, 1);
+        transaction.encode_update_v1()
+    };
+    (added.into(), removed.into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_f13_no_message_gets_a_stranger_or_a_reader_anything_or_changes_a_word() {
+    let server = TestServer::start().await;
+    let document = Fjordskolen::find(&server).await.document;
+    let mut leader_browser = server.sign_in(people::LEADER).await;
+    let before = leader_browser.content(document).await;
+    let mut leader = Live::open(leader_browser.door(document)).await;
+    let (added, removed) = forbidden_words(&Live::open(server.sign_in(people::TEACHER).await.door(document)).await);
+    assert!(added.len() > 10 && removed.len() > 3, "there is something to smuggle");
+
+    for stranger in [None, Some("p-l-bibliotek"), Some("p-fmd-boern"), Some("p-admin"), Some("p-l-oesterklit")] {
+        let browser = match stranger {
+            Some(person) => server.sign_in(person).await,
+            None => server.browser(),
+        };
+        let mut live = Live::new(browser.door(document));
+        live.connect().await.unwrap();
+        for message in messages(&added, &removed) {
+            live.send_frame(message).await;
+        }
+        assert_eq!(live.until_closed().await.0, if stranger.is_some() { 4404 } else { 4401 }, "{stranger:?}");
+        let told = (live.hello.is_some(), live.heard, live.saved, live.presence.len(), live.abilities.len(), live.refused.len());
+        assert_eq!(told, (false, 0, 0, 0, 0, 0), "{stranger:?} was told something");
+    }
+    // Who reads and comments, and who only reads.
+    for reader in [people::TEACHER, "p-dir-bkl", "p-sekretariat", "p-kd"] {
+        let mut live = Live::open(server.sign_in(reader).await.door(document)).await;
+        assert!(!live.hello.as_ref().unwrap().abilities.edit, "{reader}");
+        let heard = live.heard;
+        for message in messages(&added, &removed) {
+            live.send_frame(message).await;
+        }
+        live.until("each refused", |live| live.refused.len() >= 2 && live.heard > heard && live.settled()).await;
+        assert!(live.refused.iter().all(|refused| refused.code == RefusalCode::ReadOnly), "{reader}: {:?}", live.refused);
+        assert!(live.closed.is_none(), "{reader} reads on: {:?}", live.closed);
+    }
+    assert_eq!(leader_browser.content(document).await, before);
+    // Presence of readers is shown; words of theirs were not.
+    leader.until("a reader's caret", |leader| leader.presence.iter().any(|(client, _)| *client == 77)).await;
+    assert_eq!(leader.content(), before);
     server.stop().await;
 }
 
