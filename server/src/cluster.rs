@@ -23,8 +23,9 @@ use programs::{Account, Programs};
 
 use crate::store;
 
-/// How long a server that is still closing may take before a new one gives up waiting for its place.
-const START_MS_MAX: u64 = 30_000;
+/// How long a server that is still closing may take before a new one gives up waiting for its place, and how long one may take to start:
+/// after a crash it first has every file written to the disk, which others may keep busy.
+const START_MS_MAX: u64 = 90_000;
 /// How long to wait between two looks at a server that is starting.
 const LOOK_EVERY_MS: u64 = 20;
 /// How long a server may take to close before it is made to.
