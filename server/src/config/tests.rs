@@ -116,3 +116,63 @@ fn a_real_server_does_not_take_a_point_to_stop_at() {
     assert!(error.to_string().starts_with("SAMSPIL_STOP_AT: is set"), "{error}");
     assert!(settings(&["--stop-at=before_commit:2"]).check_demo(String::new()).is_ok());
 }
+
+/// Where each limit is tried: one below, at it, one above. The test stands in that file.
+const TRIED: &[(&str, &str, &str)] = &[
+    ("frame_bytes_max", LIVE, "l1_a_frame_of_the_largest_size_is_read_and_a_larger_one_is_not"),
+    ("update_blocks_max", ADMISSION, "r1_no_more_blocks_than_the_limit"),
+    ("update_cpu_ms_max", ROOM, "l2_an_update_that_takes_too_long_is_taken_back_and_the_others_write_on"),
+    ("update_clients_max", ADMISSION, "r1_no_more_clients_with_new_blocks_than_the_limit"),
+    ("value_depth_max", ADMISSION, "r3_values_are_not_nested_beyond_the_limit"),
+    ("type_depth_max", ADMISSION, "r3_types_are_not_nested_beyond_the_limit"),
+    ("document_bytes_max", ROOM_LIMITS, "l5_document_bytes_max"),
+    ("document_clients_max", ROOM_LIMITS, "l6_document_clients_max"),
+    ("state_vector_bytes_max", ROOM_LIMITS, "l7_state_vector_bytes_max"),
+    ("presence_bytes_max", ROOM_LIMITS, "l9_presence_bytes_max"),
+    ("presence_per_s", ROOM_LIMITS, "l9_presence_per_s"),
+    ("presence_idle_s", ROOM_LIMITS, "l9_presence_idle_s"),
+    ("room_unsaved_updates_max", ROOM_LIMITS, "l11_room_unsaved_updates_max"),
+    ("room_unsaved_bytes_max", ROOM_LIMITS, "l11_room_unsaved_bytes_max"),
+    ("refusals_before_close", ROOM_LIMITS, "l13_refusals_before_close"),
+    ("journal_batch_updates_max", ROOM_LIMITS, "journal_batch_updates_max"),
+    ("journal_batch_bytes_max", ROOM_LIMITS, "journal_batch_bytes_max"),
+];
+/// Limits that have no such test yet. Whoever writes one moves its name up.
+const NOT_YET: &[&str] = &[
+    "update_same_origin_max",
+    "update_delete_ranges_max",
+    "attribute_bytes_max",
+    "peer_updates_per_s",
+    "peer_updates_burst",
+    "peer_bytes_per_s",
+    "peer_stalled_s",
+    "peer_cpu_ms_per_10s",
+    "peer_queue_bytes_max",
+    "peer_queue_messages_max",
+    "sockets_per_session_max",
+    "room_idle_s",
+    "database_connections_max",
+    "request_bytes_max",
+    "request_ms_max",
+    "unacknowledged_s_max",
+    "stop_ms_max",
+];
+const LIVE: &str = include_str!("../../../tests/live.rs");
+const ADMISSION: &str = include_str!("../rooms/admission/tests.rs");
+const ROOM: &str = include_str!("../rooms/room/tests.rs");
+const ROOM_LIMITS: &str = include_str!("../rooms/room/tests/limits.rs");
+
+#[test]
+fn every_limit_is_in_the_protocol_and_is_tried_below_at_and_above_or_owed() {
+    let spec = include_str!("../../../client-protocol/SPEC.md");
+    for (variable, ..) in Limits::default().list() {
+        let name = variable.trim_start_matches("SAMSPIL_LIMIT_").to_lowercase();
+        assert!(spec.contains(&format!("`{name}`")), "SPEC.md lacks {name}");
+        let tried: Vec<_> = TRIED.iter().filter(|(limit, ..)| *limit == name).collect();
+        let owed = NOT_YET.contains(&name.as_str());
+        assert!(tried.is_empty() == owed, "{name} is to be either tried or owed");
+        for (_, file, test) in tried {
+            assert!(file.contains(&format!("fn {test}()")), "{name}: there is no test {test}");
+        }
+    }
+}

@@ -23,6 +23,8 @@ use crate::{
     store::log::Logged,
 };
 
+mod limits;
+
 fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 12, 30, 0).unwrap()
 }
