@@ -178,3 +178,56 @@ test('a socket that was dropped has no say any more', () => {
 	expect(states).toHaveLength(before);
 	expect(refused).toEqual([]);
 });
+
+/** Numbers from a seed, so that a failure can be seen again. */
+function* numbers(seed: number) {
+	for (let state = seed; ; ) {
+		state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+		yield state / 2 ** 32;
+	}
+}
+
+const CODES = [1000, 1001, 1006, 1009, 1011, 4000, 4001, 4401, 4403, 4404, 4409, 4999] as const;
+const STOPS: readonly number[] = [1009, 4401, 4403, 4404, 4409];
+
+test.each(Array.from({ length: 200 }, (_, seed) => seed))('C1–C9: whatever a server does, nobody knocks in a loop or after stop (seed %i)', (seed) => {
+	connection.close();
+	const random = numbers(seed);
+	const next = () => random.next().value as number;
+	const attempts: number[] = [];
+	const made: Socket[] = [];
+	connection = new Connection(
+		{
+			url: () => 'ws://test',
+			random: next,
+			makeSocket: () => {
+				attempts.push(Date.now());
+				made.push(new Socket());
+				return made.at(-1) as unknown as WebSocket;
+			}
+		},
+		{ onState: () => {}, onMessage: () => {}, onRefusedByClose: (because) => refused.push(because), awaitsAck: () => false }
+	);
+	connection.open();
+	for (let round = 1; round <= 30; round += 1) {
+		const socket = made.at(-1)!;
+		if (next() < 0.7) socket.opens();
+		const code = CODES[Math.floor(next() * CODES.length)]!;
+		socket.closes(code);
+		const at = Date.now();
+		vi.advanceTimersByTime(DELAYS.backoffLongestMs);
+		if (STOPS.includes(code)) {
+			vi.advanceTimersByTime(3_600_000);
+			expect(made, `after ${code} it came back by itself`).toHaveLength(round);
+			expect(connection.state.name).toBe('stopped');
+			expect(socket.sent, 'nothing is sent on a line that was stopped').toEqual([]);
+			expect(connection.send(SAVED)).toBe(false);
+			connection.open();
+		} else {
+			const wait = attempts.at(-1)! - at;
+			expect(wait, `after ${code}`).toBeGreaterThanOrEqual(DELAYS.backoffFirstMs / 2);
+			expect(wait).toBeLessThanOrEqual(DELAYS.backoffLongestMs);
+		}
+		expect(made).toHaveLength(round + 1);
+	}
+});
