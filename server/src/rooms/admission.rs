@@ -43,4 +43,6 @@ impl Refusal {
 }
 
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod tests;

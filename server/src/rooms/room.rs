@@ -918,4 +918,4 @@ fn relay_all(relay: Option<Relay>, out: &mut Vec<Effect>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

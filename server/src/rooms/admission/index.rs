@@ -168,6 +168,34 @@ impl Index {
         Ok(parts)
     }
 
+    /// Of each client the clock after its last block.
+    #[cfg(test)]
+    pub(super) fn state_vector(&self) -> BTreeMap<u64, u32> {
+        self.clients.iter().map(|(client, known)| (*client, known.next())).filter(|(_, next)| *next > 0).collect()
+    }
+
+    /// All of it, in words that do not depend on the order in which it was learned: of each block where it stands, of each type what it
+    /// is, and what is deleted.
+    #[cfg(test)]
+    pub(super) fn what_it_knows(&self) -> BTreeMap<String, String> {
+        let names: HashMap<NodeId, String> = (self.node_by_id.iter().map(|((client, clock), node)| (*node, format!("{client} {clock}"))))
+            .chain(self.roots.iter().map(|(name, node)| (*node, name.to_string())))
+            .collect();
+        let place = |place: PlaceId| match self.places.get(place as usize) {
+            Some(place) => format!("{} {:?}", names[&place.node], place.key),
+            None => "collected".to_owned(),
+        };
+        let nodes = names.iter().map(|(node, name)| {
+            let Node { kind, place: at, depth, root, dead } = self.nodes[*node as usize];
+            (format!("type {name}"), format!("{kind:?} in {:?} at {depth} under {root:?}, dead: {dead}", at.map(place)))
+        });
+        let clients = self.clients.iter().map(|(client, known)| {
+            let runs: Vec<String> = known.runs.iter().map(|run| format!("{}-{} {}", run.from, run.to, place(run.place))).collect();
+            (format!("client {client}"), format!("{runs:?}, deleted {:?}", known.deleted))
+        });
+        nodes.chain(clients).collect()
+    }
+
     /// Remembers an admitted update. Nothing else may have been learned since it was admitted.
     pub fn learn(&mut self, admitted: Admitted) {
         for new in admitted.nodes {

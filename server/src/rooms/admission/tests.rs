@@ -502,7 +502,7 @@ fn golden_updates_made_by_yjs_are_admitted() {
     assert!(admitted >= 4, "only {admitted} updates in the golden frames");
 }
 
-struct Anybody;
+pub(super) struct Anybody;
 
 impl Writer for Anybody {
     fn may_write(&self) -> Result<(), RefusalCode> {
@@ -545,6 +545,19 @@ proptest! {
             drop(transaction);
             index.learn(admitted);
         }
+    }
+
+    /// Any bytes at all: read or refused, from outside and from our own log.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let bytes = Bytes::from(bytes);
+        let mut index = open(&seed());
+        if let Ok(admitted) = index.admit(&bytes, &Anybody, &LIMITS) {
+            index.learn(admitted);
+        }
+        // Refused or not, it changes nothing that would keep the next from being read.
+        let _ = index.load(&bytes, Kept::Row, &LIMITS);
+        prop_assert!(!index.admit(&state(&seed()), &Reader, &LIMITS).unwrap().brings_news);
     }
 
     /// Whatever people type and delete, in whatever order it arrives, is admitted, and the index rebuilt from the state agrees.

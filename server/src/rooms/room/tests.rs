@@ -25,7 +25,7 @@ use crate::{
 
 mod limits;
 
-fn now() -> DateTime<Utc> {
+pub(in crate::rooms) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 12, 30, 0).unwrap()
 }
 
@@ -35,11 +35,11 @@ fn id(number: u128) -> Uuid {
 
 const UNIT: u128 = 1;
 const ABOVE: u128 = 2;
-const LEADER: u128 = 11;
-const HEAD: u128 = 12;
-const TEACHER: u128 = 13;
+pub(in crate::rooms) const LEADER: u128 = 11;
+pub(in crate::rooms) const HEAD: u128 = 12;
+pub(in crate::rooms) const TEACHER: u128 = 13;
 
-fn access(status: AgreementStatus, version: i64) -> RoomAccess {
+pub(in crate::rooms) fn access(status: AgreementStatus, version: i64) -> RoomAccess {
     RoomAccess {
         document: DocumentAccess {
             document: DocumentId(id(100)),
@@ -57,7 +57,7 @@ fn access(status: AgreementStatus, version: i64) -> RoomAccess {
     }
 }
 
-fn newcomer(person: u128) -> Newcomer {
+pub(in crate::rooms) fn newcomer(person: u128) -> Newcomer {
     let (role, org) = match person {
         LEADER => (Role::UnitLeader, UNIT),
         HEAD => (Role::HeadOfDepartment, ABOVE),
