@@ -10,6 +10,7 @@ mod loads;
 mod oidc_judge;
 mod outages;
 mod process;
+mod quarantine;
 mod replay;
 mod revocations;
 mod server;

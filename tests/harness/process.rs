@@ -66,8 +66,17 @@ impl ServerProcess {
 
     /// Waits until it has killed itself where it was told to.
     pub async fn killed_itself(&mut self) {
+        self.ended_by(Signal::KILL).await;
+    }
+
+    /// Waits until it has aborted where it was told to.
+    pub async fn aborted(&mut self) {
+        self.ended_by(Signal::ABORT).await;
+    }
+
+    async fn ended_by(&mut self, signal: Signal) {
         let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("it comes to where it is to stop").unwrap();
-        assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{ended}");
+        assert_eq!(ended.signal(), Some(signal.as_raw()), "{ended}");
     }
 
     /// Waits until it comes by the point where it is to stand still.
