@@ -71,9 +71,8 @@ fn often(point: StopPoint) -> u32 {
         StopPoint::FrameReceived | StopPoint::Admitted | StopPoint::Applied | StopPoint::BeforeFanOut => 150,
         StopPoint::BeforeAppend
         | StopPoint::Gathered
-        | StopPoint::HeadsRaised
-        | StopPoint::RowsWritten
         | StopPoint::BeforeCommit
+        | StopPoint::Committing
         | StopPoint::AfterCommit
         | StopPoint::BeforeAnswer
         | StopPoint::BeforeSaved
@@ -116,7 +115,7 @@ async fn g1_g2_f1_a_server_killed_while_it_opens_compacts_reloads_signs_out_or_s
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_f1_a_server_and_its_database_that_die_together_lose_nothing_acknowledged() {
     const AT: [StopPoint; 5] =
-        [StopPoint::Applied, StopPoint::RowsWritten, StopPoint::BeforeCommit, StopPoint::AfterCommit, StopPoint::AfterSaved];
+        [StopPoint::Applied, StopPoint::BeforeCommit, StopPoint::Committing, StopPoint::AfterCommit, StopPoint::AfterSaved];
     let (seed, random) = Seed::draw("kills::g1_f1_a_server_and_its_database");
     let mut server = ServerProcess::start().await;
     let mut party = Party::begin(|| server.browser(), WINDOWS, random).await;
@@ -140,7 +139,7 @@ async fn g1_f1_a_server_and_its_database_that_die_together_lose_nothing_acknowle
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_f2_a_database_that_crashes_anywhere_in_a_transaction_loses_nothing_acknowledged() {
     const AT: [StopPoint; 5] =
-        [StopPoint::Gathered, StopPoint::HeadsRaised, StopPoint::RowsWritten, StopPoint::BeforeCommit, StopPoint::AfterCommit];
+        [StopPoint::BeforeAppend, StopPoint::Gathered, StopPoint::BeforeCommit, StopPoint::Committing, StopPoint::AfterCommit];
     const CRASHES: usize = 2;
     let (seed, random) = Seed::draw("kills::g1_f2_a_database_that_crashes");
     let mut server = ServerProcess::start().await;

@@ -52,12 +52,10 @@ points! {
     BeforeAppend = "before_append";
     /// The journal has gathered batches; their transaction has not begun.
     Gathered = "gathered";
-    /// The heads are raised, the rows are not there.
-    HeadsRaised = "heads_raised";
-    /// The rows are there, their transaction goes on.
-    RowsWritten = "rows_written";
-    /// All of it is written, nothing is committed.
+    /// All is ready, nothing is committed.
     BeforeCommit = "before_commit";
+    /// The database was asked to write and commit; its answer has not been heard.
+    Committing = "committing";
     /// It is committed, and only this place knows.
     AfterCommit = "after_commit";
     /// A room is about to say what was committed.

@@ -14,7 +14,7 @@ use crate::{
     stop_points::{self, StopPoint},
     store::{
         Store,
-        log::{self, Batch, NotAppended},
+        log::{Appender, Batch, NotAppended},
     },
 };
 
@@ -38,10 +38,10 @@ pub struct Journal {
 impl Journal {
     /// Starts the writer on the current runtime; it ends when every `Journal` is gone.
     #[must_use]
-    pub fn start(store: Store, limits: &Limits) -> Self {
+    pub fn start(store: &Store, limits: &Limits) -> Self {
         let (jobs, inbox) = mpsc::channel(WAITING_MAX);
         let (updates_max, bytes_max) = (limits.journal_batch_updates_max, limits.journal_batch_bytes_max);
-        let writer = tokio::spawn(write(store, inbox, updates_max, bytes_max));
+        let writer = tokio::spawn(write(store.appender(), inbox, updates_max, bytes_max));
         tokio::spawn(async move {
             if let Err(error) = writer.await
                 && error.is_panic()
@@ -63,7 +63,7 @@ impl Journal {
     }
 }
 
-async fn write(store: Store, mut inbox: mpsc::Receiver<Job>, updates_max: usize, bytes_max: usize) {
+async fn write(mut appender: Appender, mut inbox: mpsc::Receiver<Job>, updates_max: usize, bytes_max: usize) {
     while let Some(first) = inbox.recv().await {
         let mut updates = first.batch.rows.len();
         let mut bytes = first.batch.bytes();
@@ -78,15 +78,15 @@ async fn write(store: Store, mut inbox: mpsc::Receiver<Job>, updates_max: usize,
         jobs.sort_by_key(|job| job.batch.document);
         metrics::histogram!("samspil_journal_batch_updates").record(u32::try_from(updates).unwrap_or(u32::MAX));
         stop_points::reach(StopPoint::Gathered);
-        append_all(&store, jobs).await;
+        append_all(&mut appender, jobs).await;
     }
 }
 
 /// Appends what can be appended. Rooms whose rights changed are told at once, the others are tried again without them.
-async fn append_all(store: &Store, mut jobs: Vec<Job>) {
+async fn append_all(appender: &mut Appender, mut jobs: Vec<Job>) {
     while !jobs.is_empty() {
         let batches: Vec<&Batch> = jobs.iter().map(|job| &job.batch).collect();
-        match appended(store, &batches).await {
+        match appended(appender, &batches).await {
             Ok(firsts) => {
                 for (job, first) in jobs.drain(..).zip(firsts) {
                     answer(job, Appended::Committed { first });
@@ -109,7 +109,7 @@ async fn append_all(store: &Store, mut jobs: Vec<Job>) {
             }
             Err(Failed::Refused) if jobs.len() > 1 => {
                 for job in std::mem::take(&mut jobs) {
-                    Box::pin(append_all(store, vec![job])).await;
+                    Box::pin(append_all(appender, vec![job])).await;
                 }
             }
             Err(Failed::Refused) => jobs.drain(..).for_each(|job| answer(job, Appended::Rejected)),
@@ -127,9 +127,9 @@ enum Failed {
     Unknown,
 }
 
-async fn appended(store: &Store, batches: &[&Batch]) -> Result<Vec<u64>, Failed> {
+async fn appended(appender: &mut Appender, batches: &[&Batch]) -> Result<Vec<u64>, Failed> {
     let begun = Instant::now();
-    let appended = tokio::time::timeout(APPEND_PATIENCE, log::append(store, batches)).await;
+    let appended = tokio::time::timeout(APPEND_PATIENCE, appender.append(batches)).await;
     let outcome = if matches!(appended, Ok(Ok(_))) { "committed" } else { "failed" };
     metrics::histogram!("samspil_commit_seconds", "outcome" => outcome).record(begun.elapsed());
     match appended {

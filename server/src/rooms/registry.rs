@@ -92,7 +92,7 @@ impl Rooms {
     /// Starts the journal, the threads that rooms run on and the watch over rights. Must be called on the server's runtime.
     #[must_use]
     pub fn start(store: Store, sessions: Sessions, clock: Clock, limits: Limits, quarantine: Arc<Quarantine>) -> Self {
-        let journal = Journal::start(store.clone(), &limits);
+        let journal = Journal::start(&store, &limits);
         let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
         let ended = sessions.ended();
         let rooms = Self {

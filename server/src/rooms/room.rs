@@ -95,7 +95,8 @@ pub enum Appended {
     AccessChanged,
     /// A client id is somebody else's: nothing was kept; load who owns what and admit again.
     ClientTaken,
-    /// The database refuses this very batch: none of it will ever be kept.
+    /// The database refuses this very batch: nothing of it was kept. Its frames go again one at a time, so that only the one that
+    /// fails alone is refused.
     Rejected,
 }
 
@@ -127,6 +128,8 @@ pub struct Room {
     /// Updates that are here and not admitted yet, in order of arrival.
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// So many of them, the first, go one at a time: the database refused them together.
+    one_at_a_time: usize,
     /// The batch that is on its way.
     in_flight: Option<InFlight>,
     /// Who waits for committed state.
@@ -180,6 +183,8 @@ struct InFlight {
     /// The update of each row, with who is not to be sent it.
     rows: Vec<(PeerId, Bytes)>,
     settled: BTreeMap<PeerId, u64>,
+    /// Only the last of the frames has a row.
+    alone: bool,
 }
 
 impl InFlight {
@@ -212,6 +217,7 @@ impl Room {
             next_peer: 1,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            one_at_a_time: 0,
             in_flight: None,
             asking: Vec::new(),
             watch: Box::new(Unwatched),
@@ -393,11 +399,13 @@ impl Room {
             projection: None,
             at: now,
         };
-        let mut in_flight = InFlight { frames: Vec::new(), rows: Vec::new(), settled: BTreeMap::new() };
+        let mut in_flight = InFlight { frames: Vec::new(), rows: Vec::new(), settled: BTreeMap::new(), alone: false };
         let mut touches_goals = false;
         let mut bytes = 0;
         while let Some(mut waiting) = self.waiting.pop_front() {
             self.waiting_bytes -= waiting.update.len();
+            let alone = self.one_at_a_time > 0;
+            self.one_at_a_time = self.one_at_a_time.saturating_sub(1);
             if waiting.refused {
                 in_flight.settle(waiting);
                 continue;
@@ -452,6 +460,10 @@ impl Room {
                 }
             }
             in_flight.settle(waiting);
+            if alone && !batch.rows.is_empty() {
+                in_flight.alone = true;
+                break;
+            }
             if batch.rows.len() >= self.limits.journal_batch_updates_max || bytes >= self.limits.journal_batch_bytes_max {
                 break;
             }
@@ -558,10 +570,16 @@ impl Room {
                 out.push(Effect::Reload);
             }
             Appended::Rejected => {
-                for frame in batch.frames.iter().filter(|frame| !frame.refused) {
-                    self.refuse(frame, Refusal::new(2, RefusalCode::Malformed, "the database refuses it"), out);
+                match batch.frames.last() {
+                    Some(frame) if batch.alone => {
+                        self.refuse(frame, Refusal::new(2, RefusalCode::Malformed, "the database refuses it"), out);
+                        self.acknowledge(&batch.settled, out);
+                    }
+                    _ => {
+                        self.one_at_a_time = batch.frames.len();
+                        self.put_back(batch.frames);
+                    }
                 }
-                self.acknowledge(&batch.settled, out);
                 self.document = None;
                 out.push(Effect::Reload);
             }

@@ -1,10 +1,16 @@
 //! The log of a document: every update in the order in which it was committed, the snapshots that shorten its replay, and who
-//! owns which Yjs client id. [`append`] is the one place where words become lasting (reliability-security §2).
+//! owns which Yjs client id. [`Appender::append`] is the one place where words become lasting (reliability-security §2).
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use sqlx::{ConnectOptions as _, PgConnection, postgres::PgDatabaseError};
 use uuid::Uuid;
 
 use super::{Result, Store, Transaction};
@@ -178,6 +184,12 @@ impl Store {
         Ok(Some(Log { head: unsigned(row.head), snapshot, updates, owners }))
     }
 
+    /// Somebody who appends. Connects when there is something to append.
+    #[must_use]
+    pub fn appender(&self) -> Appender {
+        Appender { store: self.clone(), connection: None }
+    }
+
     /// Waits until no transaction that this server may have left behind holds the document.
     pub async fn wait_for_append(&self, document: DocumentId) -> Result<()> {
         sqlx::query!("SELECT id FROM document WHERE id = $1 FOR SHARE", document.0).fetch_optional(self.pool()).await?;
@@ -275,181 +287,197 @@ pub struct CurrentVersions {
     pub sessions: HashMap<SessionId, i64>,
 }
 
-/// Appends many rooms' batches in one transaction and answers the seq of each batch's first update, in the order given. Either
-/// all of it is on disk when this returns, or (on any error) the caller must take it that none of it is, or that it is unknown.
-pub async fn append(store: &Store, batches: &[&Batch]) -> std::result::Result<Vec<u64>, NotAppended> {
+/// Appends to logs. Words alone go over a connection of its own, for which no other question waits.
+#[derive(Debug)]
+pub struct Appender {
+    store: Store,
+    connection: Option<PgConnection>,
+}
+
+impl Appender {
+    /// Appends many rooms' batches, ascending by document, and answers the seq of each batch's first update, in the order given.
+    /// Either all of it is on disk when this returns, or (on any error) the caller must take it that none of it is, or that it is
+    /// unknown. Given up halfway, it is unknown.
+    pub async fn append(&mut self, batches: &[&Batch]) -> std::result::Result<Vec<u64>, NotAppended> {
+        let appended = if batches.iter().all(|batch| batch.projection.is_none()) {
+            self.append_words(batches).await?
+        } else {
+            append_with(&self.store, batches, FirstWords::Elsewhere).await?
+        };
+        let firsts = match appended {
+            Some(firsts) => firsts,
+            None => append_with(&self.store, batches, FirstWords::Here).await?.unwrap_or_default(),
+        };
+        stop_points::reach(StopPoint::AfterCommit);
+        Ok(firsts)
+    }
+
+    /// One statement that commits itself, so one round trip.
+    async fn append_words(&mut self, batches: &[&Batch]) -> std::result::Result<Option<Vec<u64>>, NotAppended> {
+        // Taken out while in use: after a line that broke or a question that was given up, the next append begins with a new one.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.store.pool().connect_options().connect().await?,
+        };
+        stop_points::reach(StopPoint::BeforeCommit);
+        let appended = asked(pin!(append_updates(&mut connection, batches, FirstWords::Elsewhere))).await;
+        if !matches!(&appended, Err(NotAppended::Store(error)) if !error.is_refusal()) {
+            self.connection = Some(connection);
+        }
+        appended
+    }
+}
+
+/// Waits for the answer. The first look at the question puts it on the line: a server may die between that and the answer.
+async fn asked<T>(mut question: Pin<&mut impl Future<Output = T>>) -> T {
+    let first = poll_fn(|context| Poll::Ready(question.as_mut().poll(context))).await;
+    stop_points::reach(StopPoint::Committing);
+    match first {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => question.await,
+    }
+}
+
+/// The first words of an agreement that was not begun: are they written here, with its status and its event?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FirstWords {
+    Here,
+    /// Then nothing is written if there are any, and the answer is `None`.
+    Elsewhere,
+}
+
+/// Appends in one transaction with all that must be written with the words.
+async fn append_with(store: &Store, batches: &[&Batch], first_words: FirstWords) -> std::result::Result<Option<Vec<u64>>, NotAppended> {
     let mut transaction = store.begin().await?;
-    let heads = raise_heads(&mut transaction, batches).await?;
-    check_heads(batches, &heads)?;
-    stop_points::reach(StopPoint::HeadsRaised);
-    take_clients(&mut transaction, batches).await?;
-    let first: Vec<u64> = batches.iter().map(|batch| heads[&batch.document].seq + 1 - batch.rows.len() as u64).collect();
-    insert_rows(&mut transaction, batches, &first).await?;
-    stop_points::reach(StopPoint::RowsWritten);
+    let Some(firsts) = append_updates(&mut transaction, batches, first_words).await? else { return Ok(None) };
+    // Words merge wherever they stand in the log; a projection speaks of the whole document.
+    let behind = |(batch, first): &(&&Batch, &u64)| batch.projection.is_some() && **first > batch.head + 1;
+    let behind: Vec<DocumentId> = batches.iter().zip(&firsts).filter(behind).map(|(batch, _)| batch.document).collect();
+    if !behind.is_empty() {
+        return Err(NotAppended::Behind(behind));
+    }
+    if first_words == FirstWords::Here {
+        begin_drafting(&mut transaction, batches).await?;
+    }
     for batch in batches {
-        begin_drafting(&mut transaction, batch, &heads[&batch.document]).await?;
         if let (Some(projection), Some(last)) = (&batch.projection, batch.rows.last()) {
             super::goals::replace_projection(&mut transaction, batch.document, projection, Some(last.person), batch.at).await?;
         }
     }
     stop_points::reach(StopPoint::BeforeCommit);
     transaction.commit().await.map_err(super::Error::from)?;
-    stop_points::reach(StopPoint::AfterCommit);
-    Ok(first)
+    Ok(Some(firsts))
 }
 
-struct Head {
-    seq: u64,
-    status: String,
-    access_version: i64,
-}
-
-/// Locks the documents in ascending order of id and raises their heads: the row lock gives the order of the log. Then holds the
-/// rights still while the words are written: one taken away before this commits is seen here, one taken away after it waits for
-/// this transaction. All of it in one question, because each costs as much as the work it asks for; that persons come after
-/// documents, and sessions after persons, is said by each looking at the one before.
-async fn raise_heads(transaction: &mut Transaction, batches: &[&Batch]) -> std::result::Result<HashMap<DocumentId, Head>, NotAppended> {
-    let ids: Vec<Uuid> = batches.iter().map(|batch| batch.document.0).collect();
-    let counts: Vec<i64> = batches.iter().map(|batch| signed(batch.rows.len() as u64)).collect();
-    let persons: Vec<Uuid> = batches.iter().flat_map(|batch| batch.versions.persons.iter().map(|(id, _)| id.0)).collect();
-    let sessions: Vec<Uuid> = batches.iter().flat_map(|batch| batch.versions.sessions.iter().map(|(id, _)| id.0)).collect();
-    let rows = sqlx::query!(
-        r#"WITH locked AS (SELECT id FROM document WHERE id = ANY($1) ORDER BY id FOR UPDATE),
-           raised AS (
-               UPDATE document SET head = document.head + added.count
-               FROM locked JOIN unnest($1::uuid[], $2::bigint[]) AS added (id, count) USING (id)
-               WHERE document.id = locked.id
-               RETURNING document.id, document.access_version, document.head, document.status),
-           persons AS (SELECT id, access_version FROM person
-               WHERE id = ANY($3) AND (SELECT count(*) FROM raised) >= 0 ORDER BY id FOR SHARE),
-           sessions AS (SELECT id, access_version FROM session
-               WHERE id = ANY($4) AND (SELECT count(*) FROM persons) >= 0 ORDER BY id FOR SHARE)
-           SELECT id AS "id!", access_version AS "version!", head AS "head?", status AS "status?" FROM raised
-           UNION ALL SELECT id, access_version, NULL, NULL FROM persons
-           UNION ALL SELECT id, access_version, NULL, NULL FROM sessions"#,
-        &ids,
-        &counts,
-        &persons,
-        &sessions
-    )
-    .fetch_all(&mut **transaction)
-    .await?;
-    let (mut heads, mut versions) = (HashMap::new(), HashMap::new());
-    for row in rows {
-        match (row.head, row.status) {
-            (Some(head), Some(status)) => {
-                heads.insert(DocumentId(row.id), Head { seq: unsigned(head), status, access_version: row.version });
-            }
-            // Ids of people and sessions are UUIDs: no two are the same.
-            _ => {
-                versions.insert(row.id, row.version);
-            }
+/// Calls the function that holds the promise (`migrations/…_append.sql`).
+async fn append_updates(
+    connection: &mut PgConnection,
+    batches: &[&Batch],
+    first_words: FirstWords,
+) -> std::result::Result<Option<Vec<u64>>, NotAppended> {
+    let (mut documents, mut versions, mut heads, mut counts, mut moments) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut persons, mut person_versions, mut persons_in) = (vec![], vec![], vec![]);
+    let (mut sessions, mut session_versions, mut sessions_in) = (vec![], vec![], vec![]);
+    let (mut clients, mut owners, mut clients_in) = (vec![], vec![], vec![]);
+    let (mut updates_in, mut places, mut writers, mut writing_sessions) = (vec![], vec![], vec![], vec![]);
+    let (mut payloads, mut hashes) = (Vec::<&[u8]>::new(), Vec::<&[u8]>::new());
+    for (batch, number) in batches.iter().zip(1..) {
+        documents.push(batch.document.0);
+        versions.push(batch.versions.document);
+        heads.push(signed(batch.head));
+        counts.push(signed(batch.rows.len() as u64));
+        moments.push(batch.at);
+        for (person, version) in &batch.versions.persons {
+            persons.push(person.0);
+            person_versions.push(*version);
+            persons_in.push(number);
         }
-    }
-    let holds = |batch: &Batch| {
-        heads.get(&batch.document).is_some_and(|head: &Head| head.access_version == batch.versions.document)
-            && batch.versions.persons.iter().all(|(id, version)| versions.get(&id.0) == Some(version))
-            && batch.versions.sessions.iter().all(|(id, version)| versions.get(&id.0) == Some(version))
-    };
-    let changed: Vec<DocumentId> = batches.iter().filter(|batch| !holds(batch)).map(|batch| batch.document).collect();
-    if changed.is_empty() { Ok(heads) } else { Err(NotAppended::AccessChanged(changed)) }
-}
-
-/// What builds on words that are no longer there would never replay again; and what the goals look like is never said without
-/// another node's words.
-fn check_heads(batches: &[&Batch], heads: &HashMap<DocumentId, Head>) -> std::result::Result<(), NotAppended> {
-    let rewound = |batch: &&&Batch| heads[&batch.document].seq < batch.head + batch.rows.len() as u64;
-    let rewound: Vec<DocumentId> = batches.iter().filter(rewound).map(|batch| batch.document).collect();
-    if !rewound.is_empty() {
-        return Err(NotAppended::Rewound(rewound));
-    }
-    // Words merge wherever they stand in the log; a projection speaks of the whole document.
-    let behind = |batch: &&&Batch| batch.projection.is_some() && heads[&batch.document].seq > batch.head + batch.rows.len() as u64;
-    let behind: Vec<DocumentId> = batches.iter().filter(behind).map(|batch| batch.document).collect();
-    if behind.is_empty() { Ok(()) } else { Err(NotAppended::Behind(behind)) }
-}
-
-/// The first to use a client id in a document owns it there; somebody else's is found out before anything is written.
-async fn take_clients(transaction: &mut Transaction, batches: &[&Batch]) -> std::result::Result<(), NotAppended> {
-    let wanted: Vec<(DocumentId, u64, PersonId)> =
-        batches.iter().flat_map(|batch| batch.clients.iter().map(|(client, person)| (batch.document, *client, *person))).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let documents: Vec<Uuid> = wanted.iter().map(|(document, ..)| document.0).collect();
-    let clients: Vec<i64> = wanted.iter().map(|(_, client, _)| signed(*client)).collect();
-    let persons: Vec<Uuid> = wanted.iter().map(|(.., person)| person.0).collect();
-    sqlx::query!(
-        "INSERT INTO document_client (document_id, client_id, person_id)
-         SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) ON CONFLICT (document_id, client_id) DO NOTHING",
-        &documents,
-        &clients,
-        &persons
-    )
-    .execute(&mut **transaction)
-    .await?;
-    let taken = sqlx::query_scalar!(
-        r#"SELECT DISTINCT owned.document_id FROM document_client owned
-           JOIN unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS wanted (document_id, client_id, person_id)
-             ON owned.document_id = wanted.document_id AND owned.client_id = wanted.client_id
-           WHERE owned.retired OR owned.person_id IS DISTINCT FROM wanted.person_id"#,
-        &documents,
-        &clients,
-        &persons
-    )
-    .fetch_all(&mut **transaction)
-    .await?;
-    if taken.is_empty() { Ok(()) } else { Err(NotAppended::ClientTaken(taken.into_iter().map(DocumentId).collect())) }
-}
-
-async fn insert_rows(transaction: &mut Transaction, batches: &[&Batch], first: &[u64]) -> std::result::Result<(), NotAppended> {
-    let count = batches.iter().map(|batch| batch.rows.len()).sum();
-    let mut documents = Vec::with_capacity(count);
-    let mut seqs = Vec::with_capacity(count);
-    let mut persons = Vec::with_capacity(count);
-    let mut sessions = Vec::with_capacity(count);
-    let mut payloads: Vec<&[u8]> = Vec::with_capacity(count);
-    let mut hashes: Vec<&[u8]> = Vec::with_capacity(count);
-    let mut moments = Vec::with_capacity(count);
-    for (batch, first) in batches.iter().zip(first) {
-        for (row, seq) in batch.rows.iter().zip(*first..) {
-            documents.push(batch.document.0);
-            seqs.push(signed(seq));
-            persons.push(row.person.0);
-            sessions.push(row.session.0);
+        for (session, version) in &batch.versions.sessions {
+            sessions.push(session.0);
+            session_versions.push(*version);
+            sessions_in.push(number);
+        }
+        for (client, person) in &batch.clients {
+            clients.push(signed(*client));
+            owners.push(person.0);
+            clients_in.push(number);
+        }
+        for (row, place) in batch.rows.iter().zip(1..) {
+            updates_in.push(number);
+            places.push(place);
+            writers.push(row.person.0);
+            writing_sessions.push(row.session.0);
             payloads.push(&row.payload);
             hashes.push(&row.hash);
-            moments.push(batch.at);
         }
     }
-    sqlx::query!(
-        "INSERT INTO document_update (document_id, seq, person_id, session_id, payload, hash, at)
-         SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bytea[], $6::bytea[], $7::timestamptz[])",
+    let appended = sqlx::query_scalar!(
+        r#"SELECT append_updates($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) AS "before!""#,
         &documents,
-        &seqs,
+        &versions,
+        &heads,
+        &counts,
+        &moments,
+        first_words == FirstWords::Here,
         &persons,
+        &person_versions,
+        &persons_in,
         &sessions,
+        &session_versions,
+        &sessions_in,
+        &clients,
+        &owners,
+        &clients_in,
+        &updates_in,
+        &places,
+        &writers,
+        &writing_sessions,
         &payloads as &[&[u8]],
-        &hashes as &[&[u8]],
-        &moments
+        &hashes as &[&[u8]]
     )
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
+    .fetch_one(connection)
+    .await;
+    match appended {
+        Ok(before) => Ok(Some(before.into_iter().map(|before| unsigned(before) + 1).collect())),
+        Err(error) => refused(error),
+    }
+}
+
+/// What the function says when it writes nothing.
+fn refused(error: sqlx::Error) -> std::result::Result<Option<Vec<u64>>, NotAppended> {
+    let Some(said) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return Err(error.into());
+    };
+    let documents: Vec<DocumentId> =
+        said.detail().unwrap_or_default().split(' ').filter_map(|id| id.parse().ok()).map(DocumentId).collect();
+    match said.code() {
+        // Who names nobody is not understood: tried again without nobody, it would say so for ever.
+        _ if documents.is_empty() => Err(error.into()),
+        "SP001" => Err(NotAppended::AccessChanged(documents)),
+        "SP002" => Err(NotAppended::Rewound(documents)),
+        "SP003" => Err(NotAppended::ClientTaken(documents)),
+        "SP004" => Ok(None),
+        _ => Err(error.into()),
+    }
 }
 
 /// The first words make an agreement that was not begun a draft, on record.
-async fn begin_drafting(transaction: &mut Transaction, batch: &Batch, head: &Head) -> std::result::Result<(), NotAppended> {
-    let (true, Some(row)) = (head.status == "not_started", batch.rows.first()) else { return Ok(()) };
-    sqlx::query!("UPDATE document SET status = 'drafting' WHERE id = $1 AND status = 'not_started'", batch.document.0)
-        .execute(&mut **transaction)
-        .await?;
-    let agreement = sqlx::query_scalar!("SELECT id FROM agreement WHERE current_document_id = $1", batch.document.0)
-        .fetch_optional(&mut **transaction)
-        .await?;
-    if let Some(agreement) = agreement {
-        let body = serde_json::json!({ "from": "not_started", "to": "drafting" });
-        super::audit::append(transaction, agreement, "status_changed", Some(row.person), body, batch.at).await?;
+async fn begin_drafting(transaction: &mut Transaction, batches: &[&Batch]) -> std::result::Result<(), NotAppended> {
+    for batch in batches {
+        let Some(row) = batch.rows.first() else { continue };
+        let begun = sqlx::query!("UPDATE document SET status = 'drafting' WHERE id = $1 AND status = 'not_started'", batch.document.0)
+            .execute(&mut **transaction)
+            .await?;
+        if begun.rows_affected() == 0 {
+            continue;
+        }
+        let agreement = sqlx::query_scalar!("SELECT id FROM agreement WHERE current_document_id = $1", batch.document.0)
+            .fetch_optional(&mut **transaction)
+            .await?;
+        if let Some(agreement) = agreement {
+            let body = serde_json::json!({ "from": "not_started", "to": "drafting" });
+            super::audit::append(transaction, agreement, "status_changed", Some(row.person), body, batch.at).await?;
+        }
     }
     Ok(())
 }

@@ -239,6 +239,49 @@ fn g1_a_commit_that_failed_is_made_again() {
 }
 
 #[test]
+fn one_update_that_the_database_refuses_costs_nobody_elses_words() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    let sent = [(leader, typed(7, "Vores ")), (head, typed(8, "afvises")), (head, typed(9, "Deres ")), (leader, typed(7, "Vores "))];
+    for (peer, words) in &sent {
+        room.frame(*peer, words, now(), &mut out);
+    }
+    let mut batches = 0;
+    // Together they are refused, then one after the other, and the second of them alone.
+    while let Some(batch) = room.next_batch(now(), &mut out) {
+        batches += 1;
+        assert!(batches < 10, "it comes to an end");
+        if batch.rows.iter().any(|row| row.payload == update(8, "afvises")) {
+            room.appended(&Appended::Rejected, now(), &mut out);
+            room.reloaded(&disk.log(), now(), &mut out).unwrap();
+        } else {
+            let appended = disk.commit(&batch);
+            room.appended(&appended, now(), &mut out);
+        }
+    }
+    assert_eq!(disk.0[1..], [update(7, "Vores "), update(9, "Deres ")]);
+    assert_eq!(
+        told(&out),
+        [
+            "reload",
+            "1: saved 1 at 2",
+            "2: sync 2",
+            "2: refused 1 Malformed KeepAsProposal",
+            "2: saved 1 at 2",
+            "reload",
+            "2: saved 2 at 3",
+            "1: sync 2",
+            "1: saved 2 at 3"
+        ]
+    );
+    room.frame(leader, &typed(10, "Mere "), now(), &mut out);
+    room.frame(head, &typed(11, "Endnu mere "), now(), &mut out);
+    assert_eq!(room.next_batch(now(), &mut out).unwrap().rows.len(), 2, "afterwards they go together again");
+}
+
+#[test]
 fn g5_words_on_their_way_while_the_text_is_frozen_are_refused_for_good() {
     let disk = Disk::new();
     let mut room = room(&disk);

@@ -18,7 +18,7 @@ const SESSION: SessionId = SessionId(Uuid::from_u128(7));
 async fn demo(pool: PgPool) -> (Store, Batch) {
     let store = Store::new(pool);
     import::run(Source::Demo, &store, now(), Mode::Apply).await.unwrap();
-    let row = sqlx::query!("SELECT id, head, access_version FROM document WHERE slug = 'agr-2027-oesterklit'");
+    let row = sqlx::query!("SELECT id, head, access_version FROM document WHERE slug = 'agr-2027-fjordskolen'");
     let row = row.fetch_one(store.pool()).await.unwrap();
     let document = DocumentId(row.id);
     let person = sqlx::query!("SELECT id, access_version FROM person ORDER BY id LIMIT 1").fetch_one(store.pool()).await.unwrap();
@@ -103,7 +103,7 @@ async fn g5_no_update_commits_after_the_revocation_commits(pool: PgPool) {
         take(&mut revocation, taken, &batch).await;
         let appending = tokio::spawn({
             let (store, batch) = (store.clone(), batch.clone());
-            async move { append(&store, &[&batch]).await }
+            async move { store.appender().append(&[&batch]).await }
         });
         // It has read nothing that it could commit on: it waits for the revocation.
         somebody_waits(&store).await;
@@ -121,7 +121,7 @@ async fn g5_no_update_commits_after_the_revocation_commits(pool: PgPool) {
         }
     }
     let before = head(&store, batch.document).await;
-    assert_eq!(append(&store, &[&batch]).await.unwrap(), [before + 1], "under the versions as they are now it is written");
+    assert_eq!(store.appender().append(&[&batch]).await.unwrap(), [before + 1], "under the versions as they are now it is written");
     assert_eq!(head(&store, batch.document).await, before + 1);
 }
 
@@ -131,11 +131,10 @@ async fn two_appends_at_once_get_one_place_each(pool: PgPool) {
     let before = head(&store, batch.document).await;
     // Holds the row as another node's append would, and raises the head.
     let mut other = store.begin().await.unwrap();
-    raise_heads(&mut other, &[&batch]).await.unwrap();
-    insert_rows(&mut other, &[&batch], &[before + 1]).await.unwrap();
+    append_updates(&mut other, &[&batch], FirstWords::Elsewhere).await.unwrap().unwrap();
     let appending = tokio::spawn({
         let (store, batch) = (store.clone(), batch.clone());
-        async move { append(&store, &[&batch]).await }
+        async move { store.appender().append(&[&batch]).await }
     });
     somebody_waits(&store).await;
     other.commit().await.unwrap();
@@ -148,7 +147,7 @@ async fn what_builds_on_words_that_a_restored_database_lacks_is_not_written(pool
     let (store, mut batch) = demo(pool).await;
     let before = head(&store, batch.document).await;
     batch.head = before + 3;
-    let appended = append(&store, &[&batch]).await;
+    let appended = store.appender().append(&[&batch]).await;
     assert!(matches!(&appended, Err(NotAppended::Rewound(documents)) if *documents == [batch.document]), "{appended:?}");
     assert_eq!(head(&store, batch.document).await, before);
 }
@@ -168,7 +167,7 @@ async fn a_change_that_touches_no_right_is_waited_for_and_then_the_words_are_wri
         .unwrap();
         let appending = tokio::spawn({
             let (store, batch) = (store.clone(), batch.clone());
-            async move { append(&store, &[&batch]).await }
+            async move { store.appender().append(&[&batch]).await }
         });
         somebody_waits(&store).await;
         touching.commit().await.unwrap();
@@ -176,17 +175,182 @@ async fn a_change_that_touches_no_right_is_waited_for_and_then_the_words_are_wri
     }
 }
 
+/// The same person's words for another document.
+async fn elsewhere(store: &Store, batch: &Batch, slug: &str) -> Batch {
+    let row = sqlx::query!("SELECT id, head, access_version FROM document WHERE slug = $1", slug).fetch_one(store.pool()).await.unwrap();
+    let versions = Versions { document: row.access_version, ..batch.versions.clone() };
+    Batch { document: DocumentId(row.id), head: unsigned(row.head), versions, ..batch.clone() }
+}
+
+/// Is this row held by a transaction that is under way?
+async fn is_held(store: &Store, taken: Taken, batch: &Batch) -> bool {
+    let person = batch.versions.persons[0].0;
+    match taken {
+        Taken::Document => sqlx::query_scalar!("SELECT id FROM document WHERE id = $1 FOR UPDATE SKIP LOCKED", batch.document.0),
+        Taken::Person => sqlx::query_scalar!("SELECT id FROM person WHERE id = $1 FOR UPDATE SKIP LOCKED", person.0),
+        Taken::Session => sqlx::query_scalar!("SELECT id FROM session WHERE id = $1 FOR UPDATE SKIP LOCKED", SESSION.0),
+    }
+    .fetch_optional(store.pool())
+    .await
+    .unwrap()
+    .is_none()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn g5_documents_are_locked_first_then_persons_then_sessions(pool: PgPool) {
+    let (store, batch) = demo(pool).await;
+    let order = [Taken::Document, Taken::Person, Taken::Session];
+    for (place, held) in order.into_iter().enumerate() {
+        let mut other = store.begin().await.unwrap();
+        take(&mut other, held, &batch).await;
+        let appending = tokio::spawn({
+            let (store, batch) = (store.clone(), batch.clone());
+            async move { store.appender().append(&[&batch]).await }
+        });
+        somebody_waits(&store).await;
+        for (other, taken) in order.into_iter().enumerate().filter(|(other, _)| *other != place) {
+            assert_eq!(is_held(&store, taken, &batch).await, other < place, "{taken:?} while it waits for {held:?}");
+        }
+        other.rollback().await.unwrap();
+        appending.await.unwrap().unwrap();
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn g5_documents_are_locked_in_ascending_order(pool: PgPool) {
+    let (store, batch) = demo(pool).await;
+    let mut batches = [elsewhere(&store, &batch, "agr-2027-klitskolen").await, batch];
+    batches.sort_by_key(|batch| batch.document);
+    let mut other = store.begin().await.unwrap();
+    take(&mut other, Taken::Document, &batches[0]).await;
+    let appending = tokio::spawn({
+        let (store, [first, second]) = (store.clone(), batches.clone());
+        async move { store.appender().append(&[&second, &first]).await }
+    });
+    somebody_waits(&store).await;
+    assert!(!is_held(&store, Taken::Document, &batches[1]).await, "the second is not taken before the first");
+    other.rollback().await.unwrap();
+    appending.await.unwrap().unwrap();
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_refused_names_its_document_and_nothing_of_the_others_is_written(pool: PgPool) {
+    let (store, fine) = demo(pool).await;
+    let other = elsewhere(&store, &fine, "agr-2027-klitskolen").await;
+    let before = (head(&store, fine.document).await, head(&store, other.document).await);
+    let changed = |change: fn(&mut Batch)| {
+        let mut batch = other.clone();
+        change(&mut batch);
+        batch
+    };
+    let revoked = [
+        changed(|batch| batch.versions.document += 1),
+        changed(|batch| batch.versions.persons[0].1 += 1),
+        changed(|batch| batch.versions.sessions[0].1 += 1),
+        changed(|batch| batch.versions.persons.push((PersonId(Uuid::nil()), 0))),
+        changed(|batch| batch.versions.sessions.push((SessionId(Uuid::nil()), 0))),
+    ];
+    for (case, batch) in revoked.iter().enumerate() {
+        let appended = store.appender().append(&[&fine, batch]).await;
+        assert!(matches!(&appended, Err(NotAppended::AccessChanged(documents)) if *documents == [batch.document]), "{case}: {appended:?}");
+    }
+    let rewound = changed(|batch| batch.head += 1);
+    let appended = store.appender().append(&[&fine, &rewound]).await;
+    assert!(matches!(&appended, Err(NotAppended::Rewound(documents)) if *documents == [rewound.document]), "{appended:?}");
+    let missing = changed(|batch| batch.document = DocumentId(Uuid::nil()));
+    let appended = store.appender().append(&[&fine, &missing]).await;
+    assert!(matches!(&appended, Err(NotAppended::AccessChanged(documents)) if *documents == [missing.document]), "{appended:?}");
+    // Two batches for one document would get the same places; the database refuses that.
+    let appended = store.appender().append(&[&fine, &other, &other]).await;
+    assert!(matches!(&appended, Err(NotAppended::Store(error)) if error.is_refusal()), "{appended:?}");
+    assert_eq!((head(&store, fine.document).await, head(&store, other.document).await), before);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_client_id_belongs_to_who_used_it_first_until_it_is_retired(pool: PgPool) {
+    let (store, mut batch) = demo(pool).await;
+    let (document, person) = (batch.document, batch.versions.persons[0].0);
+    let somebody = sqlx::query_scalar!("SELECT id FROM person WHERE id <> $1 ORDER BY id LIMIT 1", person.0);
+    let somebody = PersonId(somebody.fetch_one(store.pool()).await.unwrap());
+    let before = head(&store, document).await;
+    batch.clients = vec![(41, person), (42, person)];
+    assert_eq!(store.appender().append(&[&batch]).await.unwrap(), [before + 1]);
+    batch.clients = vec![(42, person)];
+    assert_eq!(store.appender().append(&[&batch]).await.unwrap(), [before + 2], "their own again is fine");
+
+    batch.clients = vec![(43, person), (42, somebody)];
+    let appended = store.appender().append(&[&batch]).await;
+    assert!(matches!(&appended, Err(NotAppended::ClientTaken(documents)) if *documents == [document]), "{appended:?}");
+    let log = store.log(document, ReadFrom::Snapshot).await.unwrap().unwrap();
+    assert!(log.owners.iter().all(|owner| owner.client != 43), "nothing of a batch that is refused is kept");
+
+    sqlx::query!("UPDATE document_client SET retired = true WHERE document_id = $1", document.0).execute(store.pool()).await.unwrap();
+    batch.clients = vec![(41, person)];
+    let appended = store.appender().append(&[&batch]).await;
+    assert!(matches!(&appended, Err(NotAppended::ClientTaken(documents)) if *documents == [document]), "{appended:?}");
+    assert_eq!(head(&store, document).await, before + 2);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn first_words_begin_the_draft_once_and_on_record(pool: PgPool) {
+    let (store, batch) = demo(pool).await;
+    let unbegun = sqlx::query!(
+        r#"SELECT d.slug AS "slug!", a.id FROM document d JOIN agreement a ON a.current_document_id = d.id WHERE d.status = 'not_started' LIMIT 1"#
+    );
+    let unbegun = unbegun.fetch_one(store.pool()).await.unwrap();
+    let first = elsewhere(&store, &batch, &unbegun.slug).await;
+    let (events, before) = (store.trail(unbegun.id).await.unwrap().len(), head(&store, first.document).await);
+    let mut appender = store.appender();
+    let mut both = [&first, &batch];
+    both.sort_by_key(|batch| batch.document);
+    appender.append(&both).await.unwrap();
+    let status = sqlx::query_scalar!("SELECT status FROM document WHERE id = $1", first.document.0);
+    assert_eq!(status.fetch_one(store.pool()).await.unwrap(), "drafting");
+    let trail = store.trail(unbegun.id).await.unwrap();
+    assert_eq!((trail.len(), trail[events].0.kind.as_str()), (events + 1, "status_changed"));
+    assert_eq!(trail[events].0.person, Some(first.rows[0].person.0));
+
+    appender.append(&both).await.unwrap();
+    assert_eq!(store.trail(unbegun.id).await.unwrap().len(), events + 1, "second words begin nothing");
+    assert_eq!(head(&store, first.document).await, before + 2);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_server_s_own_role_may_append(pool: PgPool) {
+    let options = (*pool.connect_options()).clone();
+    let (store, batch) = demo(pool).await;
+    let before = head(&store, batch.document).await;
+    let app = Store::as_app(sqlx::postgres::PgPoolOptions::new(), options).await;
+    assert_eq!(app.appender().append(&[&batch]).await.unwrap(), [before + 1]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn after_a_line_that_broke_a_new_one_is_made(pool: PgPool) {
+    let (store, batch) = demo(pool).await;
+    let before = head(&store, batch.document).await;
+    let mut appender = store.appender();
+    appender.append(&[&batch]).await.unwrap();
+    let lines = sqlx::query_scalar!(
+        r#"SELECT count(pg_terminate_backend(pid)) AS "count!" FROM pg_stat_activity
+           WHERE datname = current_database() AND query LIKE 'SELECT append_updates%'"#
+    );
+    assert_eq!(lines.fetch_one(store.pool()).await.unwrap(), 1);
+    let appended = appender.append(&[&batch]).await;
+    assert!(matches!(&appended, Err(NotAppended::Store(error)) if !error.is_refusal()), "{appended:?}");
+    assert_eq!(appender.append(&[&batch]).await.unwrap(), [before + 2]);
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_the_goals_look_like_is_not_said_without_another_nodes_words(pool: PgPool) {
     let (store, mut batch) = demo(pool).await;
     let before = head(&store, batch.document).await;
-    assert_eq!(append(&store, &[&batch]).await.unwrap(), [before + 1]);
+    assert_eq!(store.appender().append(&[&batch]).await.unwrap(), [before + 1]);
     // Admitted before that was here: the words find a place, a projection of the whole document does not.
-    assert_eq!(append(&store, &[&batch]).await.unwrap(), [before + 2]);
+    assert_eq!(store.appender().append(&[&batch]).await.unwrap(), [before + 2]);
     batch.projection = Some(crate::content::Projection::default());
-    let appended = append(&store, &[&batch]).await;
+    let appended = store.appender().append(&[&batch]).await;
     assert!(matches!(&appended, Err(NotAppended::Behind(documents)) if *documents == [batch.document]), "{appended:?}");
     assert_eq!(head(&store, batch.document).await, before + 2);
     batch.head = before + 2;
-    assert_eq!(append(&store, &[&batch]).await.unwrap(), [before + 3]);
+    assert_eq!(store.appender().append(&[&batch]).await.unwrap(), [before + 3]);
 }
