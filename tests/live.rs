@@ -197,24 +197,27 @@ async fn begun(server: &TestServer) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn l10_who_does_not_read_is_sent_away_to_come_back_and_loses_nothing() {
-    let limits = Limits { peer_queue_bytes_max: 64 << 10, peer_bytes_per_s: 16 << 20, peer_updates_per_s: 10_000, ..Limits::default() };
+async fn l10_who_does_not_read_is_sent_away_to_come_back_and_loses_nothing_and_holds_up_nobody() {
+    let limits = Limits { peer_queue_bytes_max: 1 << 20, peer_bytes_per_s: 16 << 20, peer_updates_per_s: 10_000, ..Limits::default() };
     let server = TestServer::start_with(limits).await;
     let (mut leader_browser, head_browser, document) = parties(&server).await;
     let mut leader = Live::open(leader_browser.door(document)).await;
     let mut slow = Live::open(Door { receive_buffer: Some(4096), ..head_browser.door(document) }).await;
+    let mut quick = Live::open(head_browser.door(document)).await;
     let section = leader.doc.get_or_insert_xml_fragment(format!("section:{SECTION}"));
     let words = "x".repeat(256 << 10);
     // The slow one hears nothing until far more has been written than any buffer on the way takes.
-    for _ in 0..80 {
+    for round in 1..=80 {
         leader.type_in(SECTION, 0, &words).await;
         leader.change(|transaction| first_text(&section, transaction).remove_range(transaction, 0, 256 << 10)).await;
         leader.until_settled().await;
+        // The answer to the first question, and every word.
+        quick.until("every word so far", |quick| quick.heard > 2 * round).await;
     }
     assert_eq!(slow.until_closed().await.0, 4001);
     slow.door.receive_buffer = None;
     slow.reconnect().await;
-    converge(&mut [&mut slow, &mut leader], &mut leader_browser, document, &[]).await;
+    converge(&mut [&mut slow, &mut quick, &mut leader], &mut leader_browser, document, &[]).await;
     server.stop().await;
 }
 

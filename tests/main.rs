@@ -15,6 +15,7 @@ mod replay;
 mod revocations;
 mod server;
 mod signing_out;
+mod sockets;
 mod strangers;
 mod watching;
 mod yjs_judge;

@@ -2,7 +2,7 @@
 //! room's to say. Refusals at the door are close codes, so that a page can tell them apart (SPEC H1, C).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,21 +10,22 @@ use std::{
 
 use axum::{
     Router,
-    extract::{
-        FromRef, Path, State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket},
-    },
-    http::{HeaderMap, HeaderValue, header},
-    response::Response,
+    extract::{FromRef, Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt, stream::SplitSink, stream::SplitStream};
+use futures_util::{FutureExt as _, future::FusedFuture as _};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use samspil_client_protocol::{close::CloseCode, message::PeerPerson};
-use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::{net::TcpStream, sync::Notify, time::Instant};
 use uuid::Uuid;
 
+mod websocket;
+
+use self::websocket::{Bucket, Heard, Hearing, Kind, Unheard};
 use crate::{
     auth::{Sessions, SignedIn},
     clock::Clock,
@@ -32,9 +33,9 @@ use crate::{
     domain::ids::{DocumentId, SessionId},
     http::problem::Problem,
     rooms::{
-        Rooms,
-        outbox::{Outbox, Taken},
-        room::Newcomer,
+        RoomHandle, Rooms,
+        outbox::{Goodbye, Outbox},
+        room::{Newcomer, PeerId},
     },
     stop_points::{self, StopPoint},
     store::Store,
@@ -48,10 +49,6 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Writing one round of frames may take so long.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-/// Each socket has these, also when nothing is said; the library's own are 128 KiB each.
-const READ_BUFFER_BYTES: usize = 4 << 10;
-/// Frames that wait together are sent together, up to so many bytes at a time.
-const WRITE_BUFFER_BYTES: usize = 16 << 10;
 /// How long a peer that is told goodbye may take to say it, too.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a sign-in in use by a socket is noted as used.
@@ -114,121 +111,167 @@ where
     Router::new().route("/live/{document}", get(upgrade))
 }
 
-async fn upgrade(
-    State(gateway): State<Gateway>,
-    Path(document): Path<String>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Result<Response, Problem> {
-    if headers.get(header::ORIGIN) != Some(&gateway.origin) {
+async fn upgrade(State(gateway): State<Gateway>, Path(document): Path<String>, mut request: Request) -> Result<Response, Problem> {
+    if request.headers().get(header::ORIGIN) != Some(&gateway.origin) {
         return Err(Problem::forbidden());
     }
-    let signed_in = gateway.sessions.authenticate(&headers, gateway.clock.now()).await?;
+    let Some(accept) = websocket::accept(request.method(), request.headers()) else {
+        return Err(Problem::invalid("a live document is opened as a WebSocket of version 13"));
+    };
+    let signed_in = gateway.sessions.authenticate(request.headers(), gateway.clock.now()).await?;
     let document = Uuid::parse_str(&document).map(DocumentId).ok();
-    let samspil = offers_ours(&headers);
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
-        .max_message_size(gateway.limits.frame_bytes_max)
-        .max_frame_size(gateway.limits.frame_bytes_max)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| async move {
+    let samspil = offers_ours(request.headers());
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Some(socket) = Socket::of(upgraded).await else { return };
         match (signed_in, document) {
-            (None, _) => close(socket, CloseCode::SignIn, "sign in").await,
-            (Some(_), None) => close(socket, CloseCode::NotFound, why(CloseCode::NotFound)).await,
+            (None, _) => close(socket, &gateway.limits, CloseCode::SignIn, "sign in").await,
+            (Some(_), None) => close(socket, &gateway.limits, CloseCode::NotFound, why(CloseCode::NotFound)).await,
             (Some(signed_in), Some(document)) => gateway.serve(socket, document, signed_in, samspil).await,
         }
-    }))
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if samspil {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Ok(response)
 }
 
 fn offers_ours(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|offered| offered.trim() == SUBPROTOCOL)
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    offers.iter().filter_map(|value| value.to_str().ok()).any(|offered| websocket::lists(offered, SUBPROTOCOL))
+}
+
+/// A connection that is a socket now, and what came together with its request.
+struct Socket {
+    stream: TcpStream,
+    read: Bytes,
+}
+
+impl Socket {
+    async fn of(upgraded: OnUpgrade) -> Option<Self> {
+        let upgraded = match upgraded.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                tracing::debug!(%error, "a connection ended before it was a socket");
+                return None;
+            }
+        };
+        let parts = downcast::<TokioIo<TcpStream>>(upgraded).expect("the server listens on TCP and nothing else");
+        Some(Self { stream: parts.io.into_inner(), read: parts.read_buf })
+    }
+
+    fn hearing(&self, limits: &Limits) -> Hearing<'_> {
+        let burst = limits.peer_bytes_per_s.max(saturating(limits.frame_bytes_max));
+        let pace = Bucket::new(limits.peer_bytes_per_s, burst);
+        Hearing::new(&self.stream, &self.read, limits.frame_bytes_max, SILENCE_MAX, pace)
+    }
 }
 
 impl Gateway {
-    async fn serve(self, socket: WebSocket, document: DocumentId, signed_in: SignedIn, samspil: bool) {
-        let session = signed_in.principal.session;
+    async fn serve(self, socket: Socket, document: DocumentId, signed_in: SignedIn, samspil: bool) {
+        let (person, session) = (signed_in.principal.person, signed_in.principal.session);
         let Some(_place) = self.take_place(session) else {
-            close(socket, CloseCode::ComeBack, "too many open pages").await;
-            return;
-        };
-        let newcomer = match self.newcomer(&signed_in, samspil).await {
-            Ok(Some(newcomer)) => newcomer,
-            Ok(None) => return close(socket, CloseCode::SignIn, "sign in").await,
-            Err(error) => {
-                tracing::error!(document.id = %document, error = &error as &dyn std::error::Error, "a socket could not be served");
-                return close(socket, CloseCode::ComeBack, "not available at the moment").await;
-            }
+            return close(socket, &self.limits, CloseCode::ComeBack, "too many open pages").await;
         };
         let outbox = Arc::new(Outbox::new(self.limits.peer_queue_bytes_max, self.limits.peer_queue_messages_max));
-        let (room, peer) = match self.rooms.join(document, newcomer, outbox.clone()).await {
-            Ok(joined) => joined,
-            Err(code) => return close(socket, code, why(code)).await,
+        // Boxed, because a socket that lives for hours holds the memory of all that happens in its first moment.
+        let (room, peer) = match Box::pin(self.enter(document, &signed_in, samspil, outbox.clone())).await {
+            Ok(entered) => entered,
+            Err((code, why)) => return close(socket, &self.limits, code, why).await,
         };
+        drop(signed_in);
         metrics::gauge!("samspil_peers").increment(1);
         let began = Instant::now();
-        let (sink, stream) = socket.split();
-        let farewell = CancellationToken::new();
-        let writer = tokio::spawn(write(sink, outbox.clone(), farewell.clone().drop_guard()));
-        let mut dismissed = pin!(dismissed(farewell));
+        let mut sent = Traffic::new("out");
         let mut reader = Reader {
-            stream,
+            hearing: socket.hearing(&self.limits),
             outbox: outbox.clone(),
             updates: Bucket::new(self.limits.peer_updates_per_s, self.limits.peer_updates_burst),
-            bytes: Bucket::new(self.limits.peer_bytes_per_s, self.limits.peer_bytes_per_s.max(saturating(self.limits.frame_bytes_max))),
-            heard: Instant::now(),
+            gone: false,
             traffic: Traffic::new("in"),
         };
-        let mut seen = Instant::now();
-        let stalled = Duration::from_secs(self.limits.peer_stalled_s);
-        let ended = loop {
-            let next = tokio::select! {
-                next = reader.next() => next,
-                () = &mut dismissed => Err("told goodbye and did not go"),
+        let (ended, closed) = {
+            let mut writing = pin!(write(&socket.stream, &outbox, &mut sent).fuse());
+            let ended = tokio::select! {
+                ended = self.listen(&mut reader, &room, peer, session) => ended,
+                () = async {
+                    writing.as_mut().await;
+                    tokio::time::sleep(GOODBYE_PATIENCE).await;
+                } => "told goodbye and did not go",
             };
-            match next {
-                Ok(frame) => {
-                    // A page left open shows its caret for ever; that is no use of a sign-in. Writing is.
-                    let is_use = matches!(frame[..], [0, 1 | 2, ..]);
-                    if is_use {
-                        stop_points::reach(StopPoint::FrameReceived);
-                    }
-                    match tokio::time::timeout(stalled, room.frame(peer, frame)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => break "the room ended",
-                        Err(_) => {
-                            outbox.close(CloseCode::ComeBack, "nothing can be taken in at the moment");
-                            break "no progress for too long";
-                        }
-                    }
-                    if is_use && seen.elapsed() >= SEEN_EVERY {
-                        seen = Instant::now();
-                        if let Err(error) = self.sessions.seen(session, self.clock.now()).await {
-                            tracing::warn!(error = &error as &dyn std::error::Error, "a sign-in in use was not noted");
-                        }
-                    }
-                }
-                Err(ended) => break ended,
+            room.leave(peer).await;
+            let closed = outbox.closed();
+            outbox.close(CloseCode::ComeBack, "the connection ended");
+            if !writing.is_terminated() {
+                // It ends by itself once it has said goodbye, or has tried to for long enough.
+                writing.await;
             }
+            (ended, closed)
         };
-        room.leave(peer).await;
-        let closed = outbox.closed();
         count_close(closed);
-        outbox.close(CloseCode::ComeBack, "the connection ended");
-        // The writer ends by itself once it has said goodbye, or has tried to for long enough.
-        let sent = writer.await.unwrap_or_else(|_| Traffic::new("out"));
-        let heard = reader.hear_out().await;
+        reader.hear_out().await;
+        let heard = reader.traffic;
         metrics::gauge!("samspil_peers").decrement(1);
         tracing::info!(
-            document.id = %document, person.id = %signed_in.principal.person, peer.id = peer.0, ended, code = code_name(closed),
+            document.id = %document, person.id = %person, peer.id = peer.0, ended, code = code_name(closed),
             frames_in = heard.frames, bytes_in = heard.bytes, frames_out = sent.frames, bytes_out = sent.bytes,
             duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "a connection ended"
         );
+    }
+
+    /// Joins the document's room. `Err`: with which code and words the door is shut.
+    async fn enter(
+        &self,
+        document: DocumentId,
+        signed_in: &SignedIn,
+        samspil: bool,
+        outbox: Arc<Outbox>,
+    ) -> Result<(RoomHandle, PeerId), (CloseCode, &'static str)> {
+        let newcomer = match self.newcomer(signed_in, samspil).await {
+            Ok(Some(newcomer)) => newcomer,
+            Ok(None) => return Err((CloseCode::SignIn, "sign in")),
+            Err(error) => {
+                tracing::error!(document.id = %document, error = &error as &dyn std::error::Error, "a socket could not be served");
+                return Err((CloseCode::ComeBack, "not available at the moment"));
+            }
+        };
+        self.rooms.join(document, newcomer, outbox).await.map_err(|code| (code, why(code)))
+    }
+
+    /// Passes on what the peer says, until it ends. Answers why it did.
+    async fn listen(&self, reader: &mut Reader<'_>, room: &RoomHandle, peer: PeerId, session: SessionId) -> &'static str {
+        let mut seen = Instant::now();
+        let stalled = Duration::from_secs(self.limits.peer_stalled_s);
+        loop {
+            let frame = match reader.next().await {
+                Ok(frame) => frame,
+                Err(ended) => return ended,
+            };
+            // A page left open shows its caret for ever; that is no use of a sign-in. Writing is.
+            let is_use = matches!(frame[..], [0, 1 | 2, ..]);
+            if is_use {
+                stop_points::reach(StopPoint::FrameReceived);
+            }
+            match tokio::time::timeout(stalled, room.frame(peer, frame)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return "the room ended",
+                Err(_) => {
+                    reader.outbox.close(CloseCode::ComeBack, "nothing can be taken in at the moment");
+                    return "no progress for too long";
+                }
+            }
+            if is_use && seen.elapsed() >= SEEN_EVERY {
+                seen = Instant::now();
+                if let Err(error) = Box::pin(self.sessions.seen(session, self.clock.now())).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a sign-in in use was not noted");
+                }
+            }
+        }
     }
 
     /// Versions first, then what they stand for: a change in between shows as an old version and is loaded again.
@@ -253,6 +296,7 @@ impl Gateway {
         let taken = open.entry(session).or_default();
         (*taken < self.limits.sockets_per_session_max).then(|| {
             *taken += 1;
+            metrics::gauge!("samspil_sockets").increment(1);
             PlaceTaken { session, open: self.open.clone() }
         })
     }
@@ -265,6 +309,7 @@ struct PlaceTaken {
 
 impl Drop for PlaceTaken {
     fn drop(&mut self) {
+        metrics::gauge!("samspil_sockets").decrement(1);
         let mut open = self.open.sockets();
         if let Some(taken) = open.get_mut(&self.session) {
             *taken -= 1;
@@ -278,12 +323,13 @@ impl Drop for PlaceTaken {
     }
 }
 
-struct Reader {
-    stream: SplitStream<WebSocket>,
+/// Listens: passes on what is said, not before the peer may speak again.
+struct Reader<'s> {
+    hearing: Hearing<'s>,
     outbox: Arc<Outbox>,
     updates: Bucket,
-    bytes: Bucket,
-    heard: Instant,
+    /// The peer has said goodbye, or broke off.
+    gone: bool,
     traffic: Traffic,
 }
 
@@ -331,115 +377,120 @@ const fn code_name(code: Option<CloseCode>) -> &'static str {
     }
 }
 
-impl Reader {
-    /// Reads what the peer still says, for a moment: closing on unread bytes resets the connection, and our last word may be lost.
-    async fn hear_out(mut self) -> Traffic {
-        let _ = tokio::time::timeout(GOODBYE_PATIENCE, async { while let Some(Ok(_)) = self.stream.next().await {} }).await;
-        self.traffic
-    }
-
-    /// The next frame, not before the peer may speak again. `Err`: why there is none.
+impl Reader<'_> {
+    /// The next frame. `Err`: why there is none.
     async fn next(&mut self) -> Result<Bytes, &'static str> {
         loop {
-            let Ok(message) = tokio::time::timeout_at(self.heard + SILENCE_MAX, self.stream.next()).await else {
-                return Err("silent for too long");
-            };
-            self.heard = Instant::now();
-            match message {
-                Some(Ok(Message::Binary(frame))) => {
+            match self.hearing.next().await {
+                Ok(Heard::Binary(frame)) => {
                     self.traffic.count(&frame);
-                    let wait = self.bytes.take(saturating(frame.len())).max(self.updates.take(1));
+                    let wait = self.updates.take(1);
                     if !wait.is_zero() {
                         tokio::time::sleep(wait).await;
-                        // Slowed down is not silent.
-                        self.heard = Instant::now();
                     }
                     return Ok(frame);
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Text(_))) => {
+                Ok(Heard::Ping(body)) => self.outbox.pong(body),
+                Ok(Heard::Pong) => {}
+                Ok(Heard::Text) => {
                     self.outbox.close(CloseCode::Stop, "text frames are not spoken here");
                     return Err("spoke text");
                 }
-                Some(Ok(Message::Close(_))) | None => return Err("closed"),
-                Some(Err(error)) => {
-                    if is_too_large(&error) {
-                        self.outbox.close(CloseCode::FrameTooLarge, "the frame is too large");
-                        return Err("a frame was too large");
-                    }
+                Ok(Heard::Close(body)) => {
+                    self.gone = true;
+                    self.outbox.answer_goodbye(body);
+                    return Err("closed");
+                }
+                Err(Unheard::TooLarge) => {
+                    self.outbox.close(CloseCode::FrameTooLarge, "the frame is too large");
+                    return Err("a frame was too large");
+                }
+                Err(Unheard::Malformed) => {
+                    self.outbox.close(CloseCode::Stop, "malformed frame");
+                    return Err("spoke no WebSocket");
+                }
+                Err(Unheard::Silent) => return Err("silent for too long"),
+                Err(Unheard::Ended) => {
+                    self.gone = true;
                     return Err("broke off");
                 }
             }
         }
     }
-}
 
-/// Waits until the peer has been told goodbye and has had its time to go.
-async fn dismissed(farewell: CancellationToken) {
-    farewell.cancelled().await;
-    tokio::time::sleep(GOODBYE_PATIENCE).await;
-}
-
-/// axum hides tungstenite's error; its words say whether a size was passed.
-fn is_too_large(error: &axum::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().contains("too long") || error.to_string().contains("Space limit exceeded") {
-            return true;
+    /// Reads what the peer still says, for a moment: closing on unread bytes resets the connection, and our last word may be lost.
+    async fn hear_out(&mut self) {
+        if !self.gone {
+            hear_out(&mut self.hearing).await;
         }
-        cause = error.source();
     }
-    false
 }
 
-/// Sends what waits, all of it in one go, and a heartbeat. The ping is for us: who only reads is heard by its answer.
-async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, _farewell: DropGuard) -> Traffic {
-    let mut traffic = Traffic::new("out");
+async fn hear_out(hearing: &mut Hearing<'_>) {
+    let _ = tokio::time::timeout(GOODBYE_PATIENCE, async { while !matches!(hearing.next().await, Ok(Heard::Close(_)) | Err(_)) {} }).await;
+}
+
+/// Sends what waits, all of it in one go, and a heartbeat. The ping is for us: who only reads is heard by its answer. Ends when goodbye
+/// has been said, or could not be.
+async fn write(stream: &TcpStream, outbox: &Outbox, traffic: &mut Traffic) {
+    let mut frames = VecDeque::new();
     let mut beat_at = Instant::now() + HEARTBEAT;
     loop {
-        let taken = match tokio::time::timeout_at(beat_at, outbox.take()).await {
-            Ok(taken) => taken,
-            Err(_) => Taken { frames: [Bytes::from_static(NOTHING)].into(), close: None },
-        };
+        let taken = tokio::time::timeout_at(beat_at, outbox.take(&mut frames)).await.ok();
         let beat = Instant::now() >= beat_at;
         if beat {
             beat_at = Instant::now() + HEARTBEAT;
+            frames.push_back(Bytes::from_static(NOTHING));
         }
-        let goodbye = taken.close;
-        let sent = tokio::time::timeout(WRITE_PATIENCE, async {
+        let (pong, goodbye) = taken.map_or((None, None), |taken| (taken.pong, taken.close));
+        let last = goodbye.is_some();
+        let sending = async {
             if beat {
-                sink.feed(Message::Ping(Bytes::new())).await?;
+                websocket::say_one(stream, Kind::Ping, Bytes::new()).await?;
             }
-            let mut said_saved = false;
-            for frame in taken.frames {
-                match frame[..] {
-                    [SAVED, ..] => {
-                        stop_points::reach(StopPoint::BeforeSaved);
-                        said_saved = true;
-                    }
-                    [0, 2, ..] => stop_points::reach(StopPoint::BeforeFanOut),
-                    _ => {}
-                }
-                traffic.count(&frame);
-                sink.feed(Message::Binary(frame)).await?;
+            if let Some(body) = pong {
+                websocket::say_one(stream, Kind::Pong, body).await?;
             }
-            if let Some((code, why)) = goodbye {
-                sink.feed(Message::Close(Some(CloseFrame { code: code.code(), reason: why.into() }))).await?;
+            for frame in &frames {
+                traffic.count(frame);
             }
-            sink.flush().await?;
-            if said_saved {
+            let says_saved = reach_points(&frames);
+            websocket::say(stream, Kind::Binary, &mut frames).await?;
+            if says_saved {
                 stop_points::reach(StopPoint::AfterSaved);
             }
-            Ok::<(), axum::Error>(())
-        })
-        .await;
-        if goodbye.is_some() || !matches!(sent, Ok(Ok(()))) {
-            // The reader learns of it from the closed stream.
-            let _ = tokio::time::timeout(WRITE_PATIENCE, sink.close()).await;
+            match goodbye {
+                Some(Goodbye::Ours(code, why)) => websocket::say_one(stream, Kind::Close, goodbye_body(code, why)).await,
+                Some(Goodbye::Theirs(body)) => websocket::say_one(stream, Kind::Close, body).await,
+                None => Ok(()),
+            }
+        };
+        let sent = matches!(tokio::time::timeout(WRITE_PATIENCE, sending).await, Ok(Ok(())));
+        if last || !sent {
             outbox.close(CloseCode::ComeBack, "the connection ended");
-            return traffic;
+            return;
         }
     }
+}
+
+/// The points at which a server can be made to die that lie before these frames. Answers whether one of them is `saved`.
+fn reach_points(frames: &VecDeque<Bytes>) -> bool {
+    let mut says_saved = false;
+    for frame in frames {
+        match frame[..] {
+            [SAVED, ..] => {
+                stop_points::reach(StopPoint::BeforeSaved);
+                says_saved = true;
+            }
+            [0, 2, ..] => stop_points::reach(StopPoint::BeforeFanOut),
+            _ => {}
+        }
+    }
+    says_saved
+}
+
+fn goodbye_body(code: CloseCode, why: &'static str) -> Bytes {
+    [&code.code().to_be_bytes(), why.as_bytes()].concat().into()
 }
 
 /// The words beside a code with which the door is shut. One for each code: no document and one that may not be seen sound alike.
@@ -447,64 +498,23 @@ fn why(code: CloseCode) -> &'static str {
     if code == CloseCode::NotFound { "no such document" } else { "not available at the moment" }
 }
 
-async fn close(mut socket: WebSocket, code: CloseCode, why: &'static str) {
+async fn close(socket: Socket, limits: &Limits, code: CloseCode, why: &'static str) {
     count_close(Some(code));
     tracing::info!(code = code.code(), ended = why, "a connection was turned away");
-    let frame = CloseFrame { code: code.code(), reason: why.into() };
     // It may be gone already.
-    let _ = tokio::time::timeout(GOODBYE_PATIENCE, async {
-        socket.send(Message::Close(Some(frame))).await?;
+    let said = websocket::say_one(&socket.stream, Kind::Close, goodbye_body(code, why));
+    if matches!(tokio::time::timeout(GOODBYE_PATIENCE, said).await, Ok(Ok(()))) {
         // Its own goodbye, and whatever it sent before: closing on unread bytes resets the connection, and the code may be lost.
-        while let Some(Ok(_)) = socket.recv().await {}
-        Ok::<(), axum::Error>(())
-    })
-    .await;
+        hear_out(&mut socket.hearing(limits)).await;
+    }
 }
 
 fn saturating(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Lets so many a second through, and so many at once after a pause. What is more has to wait; nothing is lost.
-struct Bucket {
-    per_s: f64,
-    burst: f64,
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn new(per_s: u32, burst: u32) -> Self {
-        let burst = f64::from(burst.max(1));
-        Self { per_s: f64::from(per_s.max(1)), burst, left: burst, at: Instant::now() }
-    }
-
-    /// Takes so many, and answers how long to wait for them.
-    fn take(&mut self, number: u32) -> Duration {
-        let now = Instant::now();
-        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * self.per_s).min(self.burst) - f64::from(number);
-        self.at = now;
-        if self.left >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.left / self.per_s) }
-    }
-}
-
 /// The origin of an address: scheme, host and port as a browser writes them.
 #[must_use]
 pub fn origin_of(public_url: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(public_url.trim_end_matches('/')).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn l8_a_peer_beyond_its_rate_waits_and_loses_nothing() {
-        let mut bucket = Bucket::new(60, 200);
-        assert!((0..200).all(|_| bucket.take(1).is_zero()), "a burst passes");
-        let wait = bucket.take(1);
-        assert!(wait > Duration::ZERO && wait < Duration::from_millis(20), "then one every 60th of a second: {wait:?}");
-        tokio::time::sleep(wait).await;
-        assert!(bucket.take(1) > Duration::ZERO);
-    }
 }

@@ -1,5 +1,6 @@
 //! What waits to be sent to one peer: bounded in bytes and frames. Who cannot keep up is closed with *resync*; a frame is never
-//! skipped (invariant 6). Slow is who has many frames waiting and has taken none for a moment: a burst is nobody's fault. Written by the room's task, read by the socket's writer.
+//! skipped (invariant 6). Slow is who has many frames waiting and has taken none for a moment: a burst is nobody's fault. Written by the
+//! room's task and by what listens to the socket, read by what speaks on it.
 
 use std::{
     collections::VecDeque,
@@ -31,17 +32,32 @@ struct Queue {
     bytes: usize,
     /// Since when the oldest of the frames has been waiting.
     since: Option<Instant>,
-    close: Option<(CloseCode, &'static str)>,
+    pong: Option<Bytes>,
+    close: Option<Goodbye>,
 }
 
-/// What the writer is to do next.
-#[derive(Debug)]
-pub struct Taken {
-    /// Frames to send, in order.
-    pub frames: VecDeque<Bytes>,
-    /// Then close, if so.
-    pub close: Option<(CloseCode, &'static str)>,
+/// What to say last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goodbye {
+    /// With our own code and words.
+    Ours(CloseCode, &'static str),
+    /// The answer to the peer's, which says the same.
+    Theirs(Bytes),
 }
+
+/// What the writer is to do next, beside sending the frames it has been given.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// First answer a ping, if so.
+    pub pong: Option<Bytes>,
+    /// Then send the frames, and close, if so.
+    pub close: Option<Goodbye>,
+}
+
+/// Places for frames that are kept for the next ones.
+const KEPT_PLACES: usize = 64;
+/// So much is taken at a time, or one frame: what is taken counts no more, and what waits to be sent is to stay bounded.
+const TAKEN_BYTES: usize = 64 << 10;
 
 /// The peer is too slow; the outbox has closed itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +85,9 @@ impl Outbox {
         let many = queue.frames.len() >= self.messages_max && since.elapsed() >= BURST_PATIENCE;
         let full = many || (queue.bytes > 0 && queue.bytes + frame.len() > self.bytes_max);
         if full {
-            queue.frames.clear();
+            queue.frames = VecDeque::new();
             queue.bytes = 0;
-            queue.close = Some((CloseCode::Resync, "too slow"));
+            queue.close = Some(Goodbye::Ours(CloseCode::Resync, "too slow"));
         } else {
             queue.bytes += frame.len();
             queue.frames.push_back(frame);
@@ -83,29 +99,63 @@ impl Outbox {
 
     /// Closes it after what is in it.
     pub fn close(&self, code: CloseCode, why: &'static str) {
-        self.queue().close.get_or_insert((code, why));
+        self.say_goodbye(Goodbye::Ours(code, why));
+    }
+
+    /// The code that it is closed with, once it is; none, if the peer closed first.
+    #[must_use]
+    pub fn closed(&self) -> Option<CloseCode> {
+        match self.queue().close {
+            Some(Goodbye::Ours(code, _)) => Some(code),
+            Some(Goodbye::Theirs(_)) | None => None,
+        }
+    }
+
+    /// The peer has closed: answers with its own words.
+    pub fn answer_goodbye(&self, body: Bytes) {
+        self.say_goodbye(Goodbye::Theirs(body));
+    }
+
+    fn say_goodbye(&self, goodbye: Goodbye) {
+        self.queue().close.get_or_insert(goodbye);
         self.changed.notify_one();
     }
 
-    /// The code that it is closed with, once it is.
-    #[must_use]
-    pub fn closed(&self) -> Option<CloseCode> {
-        self.queue().close.map(|(code, _)| code)
+    /// Answers a ping; of several that wait, only the newest (RFC 6455 §5.5.3).
+    pub fn pong(&self, body: Bytes) {
+        self.queue().pong = Some(body);
+        self.changed.notify_one();
     }
 
-    /// Waits until there is something to do, and takes all of it.
-    pub async fn take(&self) -> Taken {
+    /// Waits until there is something to do, and takes it: the frames to send come into `frames`, from which all have been sent.
+    pub async fn take(&self, frames: &mut VecDeque<Bytes>) -> Taken {
         loop {
-            {
-                let mut queue = self.queue();
-                if !queue.frames.is_empty() || queue.close.is_some() {
-                    queue.bytes = 0;
-                    queue.since = None;
-                    return Taken { frames: std::mem::take(&mut queue.frames), close: queue.close };
-                }
+            if let Some(taken) = self.try_take(frames) {
+                return taken;
             }
             self.changed.notified().await;
         }
+    }
+
+    fn try_take(&self, frames: &mut VecDeque<Bytes>) -> Option<Taken> {
+        frames.clear();
+        frames.shrink_to(KEPT_PLACES);
+        let mut queue = self.queue();
+        if queue.frames.is_empty() && queue.pong.is_none() && queue.close.is_none() {
+            return None;
+        }
+        if queue.bytes <= TAKEN_BYTES {
+            std::mem::swap(&mut queue.frames, frames);
+            queue.bytes = 0;
+        }
+        let mut taken = 0;
+        while let Some(frame) = queue.frames.pop_front_if(|frame| taken == 0 || taken + frame.len() <= TAKEN_BYTES) {
+            taken += frame.len();
+            queue.bytes -= frame.len();
+            frames.push_back(frame);
+        }
+        queue.since = (!queue.frames.is_empty()).then(Instant::now);
+        Some(Taken { pong: queue.pong.take(), close: queue.close.clone().filter(|_| queue.frames.is_empty()) })
     }
 }
 
@@ -117,18 +167,21 @@ mod tests {
         Bytes::from_static(b"frame")
     }
 
+    const SENT_AWAY: Taken = Taken { pong: None, close: Some(Goodbye::Ours(CloseCode::Resync, "too slow")) };
+
     #[tokio::test(start_paused = true)]
     async fn l10_a_burst_is_taken_and_who_does_not_take_it_is_sent_away() {
-        let outbox = Outbox::new(1 << 20, 3);
+        let (outbox, mut frames) = (Outbox::new(1 << 20, 3), VecDeque::new());
         assert!((0..10).all(|_| outbox.push(frame()).is_ok()), "so many at once are nobody's fault");
-        assert_eq!(outbox.take().await.frames.len(), 10);
+        outbox.take(&mut frames).await;
+        assert_eq!(frames.len(), 10);
         for _ in 0..3 {
             outbox.push(frame()).unwrap();
         }
         tokio::time::advance(BURST_PATIENCE).await;
         assert_eq!(outbox.push(frame()), Err(TooSlow));
-        let taken = outbox.take().await;
-        assert_eq!((taken.frames.len(), taken.close), (0, Some((CloseCode::Resync, "too slow"))));
+        assert_eq!(outbox.take(&mut frames).await, SENT_AWAY);
+        assert!(frames.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,5 +189,33 @@ mod tests {
         let outbox = Outbox::new(9, 100);
         outbox.push(Bytes::from_static(b"larger than all of it")).unwrap();
         assert_eq!(outbox.push(frame()), Err(TooSlow));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l10_of_much_that_waits_some_is_taken_at_a_time_and_goodbye_comes_last() {
+        let (outbox, mut frames) = (Outbox::new(4 * TAKEN_BYTES, 100), VecDeque::new());
+        let large = Bytes::from(vec![0; TAKEN_BYTES + 1]);
+        for frame in [frame(), large.clone(), frame(), frame()] {
+            outbox.push(frame).unwrap();
+        }
+        outbox.close(CloseCode::ComeBack, "done");
+        let mut rounds = Vec::new();
+        loop {
+            let taken = outbox.take(&mut frames).await;
+            rounds.push(frames.len());
+            if taken.close.is_some() {
+                break;
+            }
+        }
+        assert_eq!(rounds, [1, 1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_pings_only_the_last_is_answered() {
+        let (outbox, mut frames) = (Outbox::new(9, 100), VecDeque::new());
+        for body in [&b"en"[..], b"to"] {
+            outbox.pong(Bytes::from_static(body));
+        }
+        assert_eq!(outbox.take(&mut frames).await, Taken { pong: Some(Bytes::from_static(b"to")), close: None });
     }
 }

@@ -17,8 +17,21 @@ use crate::{config::Limits, domain::ids::PersonId};
 #[derive(Debug, Default)]
 pub struct Presence {
     shown: BTreeMap<PeerId, Shown>,
-    /// The last clock relayed for an id, so that one who comes back under it is believed. Forgotten when it grows too long.
-    clocks: HashMap<u64, u32>,
+    /// Ids that have been relayed. The oldest of those that are gone are forgotten.
+    relayed: HashMap<u64, Relayed>,
+    /// How much has been relayed so far: what counts as before and after.
+    moment: u64,
+}
+
+/// What is remembered of an id.
+#[derive(Clone, Copy, Debug)]
+struct Relayed {
+    /// Its clock when it was last relayed, so that one who comes back under it is believed.
+    clock: u32,
+    /// When that was.
+    moment: u64,
+    /// Whose it was then: that person's other peers were not sent it.
+    person: PersonId,
 }
 
 #[derive(Debug)]
@@ -27,8 +40,8 @@ struct Shown {
     /// The client id that this peer owns here, once it has shown one.
     client: Option<u64>,
     state: Option<String>,
-    /// Ids that the server has relayed to this peer: it echoes them, and they are not its own.
-    relayed: HashSet<u64>,
+    /// What was relayed from then on it has been sent: it echoes that, and it is not its own.
+    came: u64,
     seen: DateTime<Utc>,
     /// How many states it may show right now, in tenths.
     allowance: i64,
@@ -37,8 +50,8 @@ struct Shown {
 
 /// Depth of a presence state's JSON.
 const DEPTH_MAX: usize = 8;
-/// Ids that have gone and whose clocks are kept.
-const CLOCKS_MAX: usize = 10_000;
+/// Ids that are remembered; beyond it the older half of those that are gone is forgotten.
+const RELAYED_MAX: usize = 1_024;
 
 /// A state to show to others, with those who are to see it.
 #[derive(Debug)]
@@ -56,7 +69,7 @@ impl Presence {
             person,
             client: None,
             state: None,
-            relayed: HashSet::new(),
+            came: self.moment,
             seen: now,
             allowance: 0,
             allowance_at: now - Duration::seconds(2),
@@ -66,17 +79,16 @@ impl Presence {
     }
 
     /// Everybody's state, for a peer that asks or joins. Its own person's other peers are left out: they are the same hand.
-    pub fn all_for(&mut self, peer: PeerId) -> Option<Bytes> {
+    pub fn all_for(&self, peer: PeerId) -> Option<Bytes> {
         let me = self.shown.get(&peer)?.person;
-        let states: Vec<(u64, u32, String)> = self
-            .shown
-            .values()
-            .filter(|shown| shown.person != me)
-            .filter_map(|shown| Some((shown.client?, self.clocks.get(&shown.client?).copied().unwrap_or(1), shown.state.clone()?)))
+        let others = self.shown.values().filter(|shown| shown.person != me);
+        let states: Vec<(u64, u32, &str)> = others
+            .filter_map(|shown| {
+                let client = shown.client?;
+                Some((client, self.relayed.get(&client).map_or(1, |relayed| relayed.clock), shown.state.as_deref()?))
+            })
             .collect();
-        let shown = self.shown.get_mut(&peer)?;
-        shown.relayed.extend(states.iter().map(|(client, ..)| *client));
-        (!states.is_empty()).then(|| frame::awareness(states.iter().map(|(client, clock, state)| (*client, *clock, state.as_str()))))
+        (!states.is_empty()).then(|| frame::awareness(states.into_iter()))
     }
 
     /// A peer's awareness message. What is not its own, too large or too frequent is dropped silently.
@@ -105,19 +117,28 @@ impl Presence {
         };
         shown.client = Some(client);
         shown.state.clone_from(&state);
-        Ok(Some(self.relay(peer, client, state.as_deref())))
+        Ok(self.relay(peer, client, state.as_deref()))
     }
 
     /// A peer is gone.
     pub fn leave(&mut self, peer: PeerId) -> Option<Relay> {
         let client = self.shown.get(&peer).and_then(|shown| shown.state.is_some().then_some(shown.client).flatten());
-        let relay = client.map(|client| self.relay(peer, client, None));
+        let relay = client.and_then(|client| self.relay(peer, client, None));
         self.shown.remove(&peer);
-        if self.clocks.len() > CLOCKS_MAX {
-            let held: HashSet<u64> = self.shown.values().filter_map(|shown| shown.client).collect();
-            self.clocks.retain(|client, _| held.contains(client));
-        }
+        self.forget();
         relay
+    }
+
+    fn forget(&mut self) {
+        if self.relayed.len() <= RELAYED_MAX.max(2 * self.shown.len()) {
+            return;
+        }
+        let held: HashSet<u64> = self.shown.values().filter_map(|shown| shown.client).collect();
+        let mut gone: Vec<u64> =
+            self.relayed.iter().filter(|(client, _)| !held.contains(client)).map(|(_, relayed)| relayed.moment).collect();
+        gone.sort_unstable();
+        let Some(middle) = gone.get(gone.len() / 2).copied() else { return };
+        self.relayed.retain(|client, relayed| relayed.moment > middle || held.contains(client));
     }
 
     /// Those who have been silent for too long are shown as gone.
@@ -131,7 +152,7 @@ impl Presence {
             .collect();
         silent
             .into_iter()
-            .map(|(peer, client)| {
+            .filter_map(|(peer, client)| {
                 if let Some(shown) = self.shown.get_mut(&peer) {
                     shown.state = None;
                 }
@@ -148,7 +169,7 @@ impl Presence {
         }
         let (client, _, state) = entries.iter().find(|(client, _, state)| {
             *state != "null"
-                && !shown.relayed.contains(client)
+                && !self.was_sent(shown, *client)
                 && self.shown.iter().all(|(other, held)| *other == peer || held.client != Some(*client) || held.person == shown.person)
         })?;
         // The same person on a new connection: the old one has not noticed yet that it is dead.
@@ -161,19 +182,20 @@ impl Presence {
         Some((*client, *state))
     }
 
-    fn relay(&mut self, from: PeerId, client: u64, state: Option<&str>) -> Relay {
-        let clock = self.clocks.entry(client).or_insert(0);
-        *clock += 1;
-        let clock = *clock;
-        let me = self.shown.get(&from).map(|shown| shown.person);
-        let mut to = Vec::with_capacity(self.shown.len());
-        for (peer, shown) in &mut self.shown {
-            if *peer != from && Some(shown.person) != me {
-                shown.relayed.insert(client);
-                to.push(*peer);
-            }
-        }
-        Relay { frame: frame::awareness([(client, clock, state.unwrap_or("null"))].into_iter()), to }
+    /// Has the server told this peer of this id since it came? What others showed before it came is still theirs, or has been
+    /// relayed as gone since.
+    fn was_sent(&self, shown: &Shown, client: u64) -> bool {
+        self.relayed.get(&client).is_some_and(|relayed| relayed.moment > shown.came && relayed.person != shown.person)
+    }
+
+    fn relay(&mut self, from: PeerId, client: u64, state: Option<&str>) -> Option<Relay> {
+        let person = self.shown.get(&from)?.person;
+        self.moment += 1;
+        let relayed = self.relayed.entry(client).or_insert(Relayed { clock: 0, moment: 0, person });
+        *relayed = Relayed { clock: relayed.clock + 1, moment: self.moment, person };
+        let frame = frame::awareness([(client, relayed.clock, state.unwrap_or("null"))].into_iter());
+        let to = self.shown.iter().filter(|(_, shown)| shown.person != person).map(|(peer, _)| *peer).collect();
+        Some(Relay { frame, to })
     }
 }
 
@@ -217,5 +239,62 @@ fn depth_beyond(value: &Value, depth: usize) -> bool {
         Value::Array(items) => depth == 0 || items.iter().any(|item| depth_beyond(item, depth - 1)),
         Value::Object(fields) => depth == 0 || fields.values().any(|field| depth_beyond(field, depth - 1)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    fn person(number: u128) -> PersonId {
+        PersonId(Uuid::from_u128(number))
+    }
+
+    fn show(presence: &mut Presence, peer: u32, client: u64) -> Option<Relay> {
+        let message = frame::awareness([(client, 1, "{}")].into_iter());
+        let body = frame::Reader::new(&message[1..]).bytes().unwrap().to_vec();
+        let words = PeerPerson { id: Uuid::nil(), name: String::new(), initials: String::new(), colour: 1 };
+        presence.show(PeerId(peer), &words, &body, &Limits::default(), at(0)).unwrap()
+    }
+
+    #[test]
+    fn p2_what_a_peer_was_sent_is_not_its_own_also_when_its_owner_has_gone() {
+        let mut presence = Presence::default();
+        presence.join(PeerId(1), person(1), at(0));
+        presence.join(PeerId(2), person(2), at(0));
+        assert!(show(&mut presence, 1, 70).is_some());
+        presence.leave(PeerId(1));
+        assert!(show(&mut presence, 2, 70).is_none(), "an echo");
+        // Whoever comes later was sent nothing of it and may have it.
+        presence.join(PeerId(3), person(1), at(0));
+        assert!(show(&mut presence, 3, 70).is_some());
+        // And who was sent it when it came in, and again when it went, does not get it either.
+        presence.join(PeerId(4), person(4), at(0));
+        presence.leave(PeerId(3));
+        assert!(show(&mut presence, 4, 70).is_none());
+        assert!(show(&mut presence, 4, 71).is_some());
+    }
+
+    #[test]
+    fn f15_what_is_remembered_of_those_who_came_and_went_is_bounded() {
+        let mut presence = Presence::default();
+        presence.join(PeerId(0), person(0), at(0));
+        assert!(show(&mut presence, 0, 1).is_some());
+        for come in 1..10_000 {
+            presence.join(PeerId(come), person(1), at(0));
+            let relay = show(&mut presence, come, 100 + u64::from(come)).unwrap();
+            assert_eq!(relay.to, [PeerId(0)]);
+            presence.leave(PeerId(come));
+            assert!(presence.relayed.len() <= RELAYED_MAX + 1);
+        }
+        assert!(presence.relayed.contains_key(&1), "those who are here are remembered");
+        assert!(show(&mut presence, 0, 100 + 9_999).is_none(), "and those who have just gone");
+        assert_eq!(presence.shown.len(), 1);
     }
 }
