@@ -936,4 +936,6 @@ fn relay_all(relay: Option<Relay>, out: &mut Vec<Effect>) {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 pub(super) mod tests;

@@ -29,12 +29,12 @@ pub(in crate::rooms) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 12, 30, 0).unwrap()
 }
 
-fn id(number: u128) -> Uuid {
+pub(super) fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-const UNIT: u128 = 1;
-const ABOVE: u128 = 2;
+pub(super) const UNIT: u128 = 1;
+pub(super) const ABOVE: u128 = 2;
 pub(in crate::rooms) const LEADER: u128 = 11;
 pub(in crate::rooms) const HEAD: u128 = 12;
 pub(in crate::rooms) const TEACHER: u128 = 13;
@@ -78,11 +78,11 @@ pub(in crate::rooms) fn newcomer(person: u128) -> Newcomer {
     }
 }
 
-fn doc(client: u64) -> Doc {
+pub(super) fn doc(client: u64) -> Doc {
     Doc::with_options(Options { client_id: yrs::ClientID::new(client), offset_kind: OffsetKind::Utf16, ..Options::default() })
 }
 
-fn first_update() -> Bytes {
+pub(super) fn first_update() -> Bytes {
     let doc = doc(999);
     let section = doc.get_or_insert_xml_fragment("section:kerneopgave");
     let mut transaction = doc.transact_mut();

@@ -303,6 +303,23 @@ describe('refused for good', () => {
 		expect(text(hanne)).toBe('Først. Så dette.');
 	});
 
+	test('a client id that somebody else has too: my words are not taken for theirs, and are placed again', async () => {
+		const hanne = await ready(HANNE);
+		const taken = hanne.doc.clientID;
+		const other = new Y.Doc();
+		other.clientID = taken;
+		Y.applyUpdate(other, Y.encodeStateAsUpdate(room.doc));
+		(other.getXmlFragment('section:rammer').get(0) as Y.XmlElement).insert(0, [new Y.XmlText('En andens ord, mange flere end mine.')]);
+		Y.applyUpdate(room.doc, Y.encodeStateAsUpdate(other));
+		const names = (update: Uint8Array) => Y.decodeUpdate(update).structs.some(({ id }) => id.client === taken);
+		room.judge = (update) => (names(update) ? { code: 'client_id', action: 'new_client_id' } : null);
+		type(hanne, 'Mine.');
+		await until(() => expect(room.textOf('kerneopgave')).toBe('<paragraph>Mine.</paragraph>'));
+		await until(() => expect(hanne.ready).toBe(true));
+		expect(text(hanne)).toBe('Mine.');
+		expect(hanne.doc.getXmlFragment('section:rammer').toString()).toBe(room.textOf('rammer'));
+	});
+
 	test('after a reopening a new client id is taken before the first key', async () => {
 		const hanne = await ready(HANNE);
 		const before = hanne.doc.clientID;

@@ -67,6 +67,8 @@ interface Limbo {
 	readonly then: 'keep' | 'replant';
 	/** The server lost what it had acknowledged: then all that I wrote in this page's life is to be offered. */
 	readonly lostClients: ReadonlySet<number>;
+	/** Client ids that were refused to me: what the server has under them may be somebody else's, and says nothing about my words. */
+	readonly refusedClients: ReadonlySet<number>;
 	/** What the server had settled before, for planting my words anew. */
 	base: readonly Uint8Array[];
 }
@@ -236,7 +238,11 @@ export class Replica {
 	}
 
 	/** This replica is refused for good: put it aside, begin anew, and come back. */
-	private rebuild(then: 'keep' | 'replant', lostClients: ReadonlySet<number> = new Set()): void {
+	private rebuild(
+		then: 'keep' | 'replant',
+		lostClients: ReadonlySet<number> = new Set(),
+		refusedClients: ReadonlySet<number> = new Set()
+	): void {
 		const now = Date.now();
 		this.rebuilds = [...this.rebuilds.filter((at) => now - at < REBUILDS_WITHIN_MS), now];
 		const first = this.rebuilds.length === 1;
@@ -245,7 +251,7 @@ export class Replica {
 		this.presence.destroy();
 		this.undo.destroy();
 		if (this.limbo) old.destroy();
-		else this.limbo = { doc: old, unsent: this.unsent, then: first ? then : 'keep', lostClients, base: [] };
+		else this.limbo = { doc: old, unsent: this.unsent, then: first ? then : 'keep', lostClients, refusedClients, base: [] };
 		this.unsent = new Unsent();
 		this.ready = false;
 		this.begin();
@@ -266,6 +272,7 @@ export class Replica {
 		const limbo = this.limbo;
 		if (!limbo) return;
 		this.limbo = null;
+		for (const client of limbo.refusedClients) clocks.delete(client);
 		const known = limbo.unsent.settleKnown(clocks).map(({ update }) => update);
 		if (limbo.then === 'replant' && limbo.base.length > 0 && this.abilities?.edit) {
 			void this.copy.startAfresh([]);
@@ -485,7 +492,7 @@ export class Replica {
 				this.rebuild('keep');
 				return;
 			case 'new_client_id':
-				this.rebuild(this.wayToReturn());
+				this.rebuild(this.wayToReturn(), new Set(), this.unsent.clientsIn(frame));
 				return;
 			case 'sign_in':
 				this.unsent.putBackFrom(frame);

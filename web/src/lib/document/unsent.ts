@@ -53,6 +53,13 @@ export class Unsent {
 		for (const sent of this.underWay) if (sent.frame >= frame) sent.keys = [];
 	}
 
+	/** The client ids under which stands what this frame carries. */
+	clientsIn(frame: number): Set<number> {
+		const keys = this.underWay.filter((sent) => sent.frame === frame).flatMap((sent) => sent.keys);
+		const updates = keys.flatMap((key) => this.waiting.get(key)?.update ?? []);
+		return new Set(updates.flatMap((update) => Y.decodeUpdate(update).structs.map(({ id }) => id.client)));
+	}
+
 	/** The first `frames` are settled: what they carried is on disk. Gives it back. */
 	settle(frames: number): { key: number; update: Uint8Array }[] {
 		const keys = this.underWay.filter(({ frame }) => frame <= frames).flatMap((frame) => frame.keys);
