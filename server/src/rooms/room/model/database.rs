@@ -1,4 +1,4 @@
-//! The database: one document's log and what decides over it, with the semantics of `store::log::append`. That it has them is shown by
+//! The database: one document's log and what decides over it, with the semantics of `store::log::Appender`. That it has them is shown by
 //! `differential`.
 
 use std::collections::BTreeMap;
@@ -110,15 +110,15 @@ impl Database {
         if self.head() < batch.head {
             return Err(NotAppended::Rewound);
         }
-        if self.head() > batch.head && batch.projection.is_some() {
-            return Err(NotAppended::Behind);
-        }
         let mut owners = self.owners.clone();
         for (client, person) in &batch.clients {
             owners.entry(*client).or_insert((Some(*person), false));
         }
         if !without.owners && batch.clients.iter().any(|(client, person)| owners[client] != (Some(*person), false)) {
             return Err(NotAppended::ClientTaken);
+        }
+        if self.head() > batch.head && batch.projection.is_some() {
+            return Err(NotAppended::Behind);
         }
         self.owners = owners;
         let first = self.head() + 1;

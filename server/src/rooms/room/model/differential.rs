@@ -136,6 +136,7 @@ async fn on_disk(store: &Store, document: DocumentId) -> (u64, Vec<bytes::Bytes>
 #[sqlx::test(migrations = "../migrations")]
 async fn the_database_of_the_model_answers_as_postgresql_does(pool: PgPool) {
     let (store, mut model, document, people) = both(pool).await;
+    let mut appender = store.appender();
     let mut random = StdRng::seed_from_u64(7);
     let mut met = [0; 5];
     for number in 0..TRANSACTIONS {
@@ -143,7 +144,7 @@ async fn the_database_of_the_model_answers_as_postgresql_does(pool: PgPool) {
             change(&mut random, &store, &mut model, document, &people).await;
         }
         let batch = batch(&mut random, &model, document, &people);
-        let found = match log::append(&store, &[&batch]).await {
+        let found = match appender.append(&[&batch]).await {
             Ok(first) => Ok(first[0]),
             Err(log::NotAppended::AccessChanged(_)) => Err(NotAppended::AccessChanged),
             Err(log::NotAppended::Rewound(_)) => Err(NotAppended::Rewound),
@@ -169,11 +170,12 @@ async fn the_database_of_the_model_answers_as_postgresql_does(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn what_a_room_reads_after_a_seq_is_the_end_of_the_log(pool: PgPool) {
     let (store, mut model, document, people) = both(pool).await;
+    let mut appender = store.appender();
     let mut random = StdRng::seed_from_u64(8);
     for _ in 0..20 {
         let batch = Batch { projection: None, ..batch(&mut random, &model, document, &people) };
         // Both take it, or neither; that is held elsewhere.
-        let _ = log::append(&store, &[&batch]).await;
+        let _ = appender.append(&[&batch]).await;
         let _ = model.append(&batch, LeftOut::default());
         let after = random.random_range(0..=model.head());
         let (found, expected) = (store.log(document, ReadFrom::After(after)).await.unwrap().unwrap(), model.read(after));
