@@ -80,6 +80,7 @@ async fn serve(judge: &Judge, database: &PgConnectOptions, data_dir: &std::path:
         database_url: Secret::new(as_app.to_url_lossy()),
         provider: Provider::Oidc(provider),
         mail: Mail::None,
+        mail_from: None,
         was_url: None,
         limits: Limits::default(),
     };

@@ -27,7 +27,7 @@ enum For {
     Socket,
 }
 
-const ROUTES: [(&str, &str, For); 27] = [
+const ROUTES: [(&str, &str, For); 31] = [
     ("GET", "/", For::Everybody(200)),
     ("GET", "/healthz", For::Everybody(200)),
     ("GET", "/readyz", For::Everybody(200)),
@@ -36,7 +36,10 @@ const ROUTES: [(&str, &str, For); 27] = [
     ("GET", "/was", For::Everybody(404)),
     // In the demo alone, on loopback alone.
     ("GET", "/demo/mail", For::Everybody(200)),
-    ("GET", "/demo/mail/{name}", For::Everybody(404)),
+    ("GET", "/demo/mail/{id}", For::Everybody(404)),
+    // The secret is the right: whoever has it was written to.
+    ("GET", "/mail/unsubscribe/{secret}", For::Everybody(404)),
+    ("POST", "/mail/unsubscribe/{secret}", For::Everybody(404)),
     ("GET", "/auth/login", For::Everybody(303)),
     ("GET", "/auth/invite", For::Everybody(303)),
     ("GET", "/auth/callback", For::Everybody(303)),
@@ -49,6 +52,8 @@ const ROUTES: [(&str, &str, For); 27] = [
     ("GET", "/api/agreements", For::SignedIn),
     ("GET", "/api/goals", For::SignedIn),
     ("GET", "/api/plan", For::SignedIn),
+    ("GET", "/api/notifications", For::SignedIn),
+    ("GET", "/api/notification-settings", For::SignedIn),
     ("GET", "/api/agreements/{id}", For::Readers),
     ("GET", "/api/documents/{id}", For::Readers),
     ("GET", "/api/documents/{id}/content", For::Readers),
@@ -60,14 +65,22 @@ const ROUTES: [(&str, &str, For); 27] = [
 ];
 
 /// Routes that change something, with a body that makes sense.
-const CHANGES: [(&str, &str, For); 1] = [("POST", "/api/documents/{id}/proposals", For::Readers)];
+const CHANGES: [(&str, &str, For); 3] = [
+    ("POST", "/api/documents/{id}/proposals", For::Readers),
+    ("POST", "/api/notifications/read", For::SignedIn),
+    ("PUT", "/api/notification-settings", For::SignedIn),
+];
 
 fn routes() -> impl Iterator<Item = (Method, &'static str, For)> {
     ROUTES.into_iter().chain(CHANGES).map(|(method, path, who)| (method.parse().unwrap(), path, who))
 }
 
-fn body() -> Value {
-    json!({ "pieces": [{ "place": "rammer", "text": "Ordene, der ikke nåede med." }] })
+fn body(route: &str) -> Value {
+    match route {
+        "/api/notifications/read" => json!({ "up_to": Uuid::nil() }),
+        "/api/notification-settings" => json!({ "items": [{ "kind": "mention", "way": "digest" }] }),
+        _ => json!({ "pieces": [{ "place": "rammer", "text": "Ordene, der ikke nåede med." }] }),
+    }
 }
 
 /// Fjordskolen's agreement and its document.
@@ -104,8 +117,11 @@ async fn g5_nobody_gets_what_is_for_everybody_and_nothing_else() {
                 assert_eq!(answer.status, status, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
             }
             For::SignedIn | For::Readers => {
-                let answer =
-                    if method == Method::GET { nobody.get(&path).await } else { nobody.send_json(method.clone(), &path, &body()).await };
+                let answer = if method == Method::GET {
+                    nobody.get(&path).await
+                } else {
+                    nobody.send_json(method.clone(), &path, &body(route)).await
+                };
                 assert_eq!((answer.status, answer.json()["type"].as_str()), (401, Some("/problems/signed-out")), "{method} {path}");
             }
             For::Socket => assert_eq!(nobody.open(fjordskolen.document).await.frame().await, Err(4401)),
@@ -130,7 +146,7 @@ async fn g5_for_the_wrong_person_it_does_not_exist() {
                         let answer = if method == Method::GET {
                             browser.get(&path).await
                         } else {
-                            browser.send_json(method.clone(), &path, &body()).await
+                            browser.send_json(method.clone(), &path, &body(route)).await
                         };
                         assert_eq!(answer.status, 404, "{stranger} {method} {path}");
                         let mut problem = answer.json();
@@ -165,7 +181,7 @@ async fn the_right_people_get_an_answer() {
                     let answer = if method == Method::GET {
                         browser.get(&path).await
                     } else {
-                        browser.send_json(method.clone(), &path, &body()).await
+                        browser.send_json(method.clone(), &path, &body(route)).await
                     };
                     assert!((200..300).contains(&answer.status), "{reader} {method} {path}: {}", answer.status);
                     assert_eq!(answer.header("cache-control"), "no-store", "{method} {path}: answers are for one person");

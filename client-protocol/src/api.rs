@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+mod notices;
 mod threads;
 
+pub use notices::*;
 pub use threads::*;
 
 /// An error as the caller sees it (RFC 9457). `type` is stable; the web words it from its catalogue.

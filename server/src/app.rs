@@ -26,11 +26,12 @@ use crate::clock::Clock;
 use crate::config::{Config, Limits, Mail, Provider};
 use crate::domain::claims::RoleMapping;
 use crate::gateway::{self, Gateway};
-use crate::http::demo_mail::{self, MailFiles};
+use crate::http::demo_mail::{self, MailShown};
 use crate::http::door::{self, OwnOrigin, Patience};
 use crate::http::health::{self, Stopping};
 use crate::http::web::{self, Pages};
-use crate::http::{self, Site, problem};
+use crate::http::{self, Site, notices, problem};
+use crate::mail::{self, Postman};
 use crate::rooms::Rooms;
 use crate::rooms::quarantine::Quarantine;
 use crate::stop_points::{self, StopPoint};
@@ -72,6 +73,9 @@ pub enum StartError {
     /// The demo identity provider does not start.
     #[error(transparent)]
     DemoProvider(#[from] demo_idp::Error),
+    /// Mail cannot be sent as configured.
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
     /// The identity provider cannot be used as configured.
     #[error("the identity provider cannot be used as SAMSPIL_OIDC_ISSUER names it")]
     Provider(#[from] oidc::Error),
@@ -90,7 +94,7 @@ struct Parts {
     stopping: Stopping,
     patience: Patience,
     pages: Pages,
-    mail_files: MailFiles,
+    mail_shown: MailShown,
 }
 
 /// A server that runs.
@@ -153,11 +157,15 @@ impl App {
             stopping: stopping.clone(),
             patience: Patience(Duration::from_millis(config.limits.request_ms_max)),
             pages: Pages { provider_origin, was_url: config.was_url.clone() },
-            mail_files: mail_files(&config.mail),
+            mail_shown: MailShown(matches!(config.mail, Mail::Files(_))),
         };
         let site = Site { demo: matches!(config.provider, Provider::Demo { .. }), was_url: config.was_url.clone() };
         let api = http::Parts { store: store.clone(), sessions, clock, rooms: rooms.clone(), site };
         serving.push(tokio::spawn(serve(listener, router(parts, api), stop_accepting.clone())));
+        let gather = chrono::Duration::seconds(config.limits.mail_gather_s.into());
+        if let Some(postman) = Postman::new(store.clone(), clock, &config.mail, config.mail_from.as_deref(), &public_url, gather)? {
+            serving.push(tokio::spawn(postman.work(stop_accepting.clone())));
+        }
         serving.push(tokio::spawn(telemetry::keep_figures_small(stop_accepting.clone())));
         let stop_within = Duration::from_millis(config.limits.stop_ms_max);
         Ok(Running { addr, public_url, stop_within, stopping, stop_accepting, rooms, gateway, store, serving })
@@ -220,13 +228,6 @@ fn oidc_settings(issuer: &str, client_id: &str, client_secret: &str, public_url:
     }
 }
 
-fn mail_files(mail: &Mail) -> MailFiles {
-    match mail {
-        Mail::Files(dir) => MailFiles(Some(Arc::new(dir.clone()))),
-        Mail::Smtp(_) | Mail::None => MailFiles::default(),
-    }
-}
-
 /// Every route. Layers: the last one added sees a request first.
 fn router(parts: Parts, api: http::Parts) -> Router {
     let request_id = HeaderName::from_static("x-request-id");
@@ -236,7 +237,8 @@ fn router(parts: Parts, api: http::Parts) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/was", get(web::was))
         .route("/demo/mail", get(demo_mail::list))
-        .route("/demo/mail/{name}", get(demo_mail::read))
+        .route("/demo/mail/{id}", get(demo_mail::read))
+        .route("/mail/unsubscribe/{secret}", get(notices::ask_unsubscribe).post(notices::unsubscribe))
         .merge(http::api(api))
         .merge(http::auth::routes())
         .merge(gateway::routes())

@@ -76,6 +76,9 @@ pub struct Settings {
     /// File that holds the mail server's URL.
     #[arg(long, env = "SAMSPIL_SMTP_URL_FILE", value_name = "FILE")]
     pub smtp_url_file: Option<PathBuf>,
+    /// Whom mail comes from: `Samspil <samspil@example.dk>`. Default: `samspil` at the public address.
+    #[arg(long, env = "SAMSPIL_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
     /// The municipality's accessibility statement at was.digst.dk; `/was` leads there.
     #[arg(long, env = "SAMSPIL_WAS_URL", value_name = "URL")]
     pub was_url: Option<String>,
@@ -117,6 +120,8 @@ pub struct Config {
     pub provider: Provider,
     /// Where mail goes.
     pub mail: Mail,
+    /// Whom it comes from; `None`: `samspil` at the public address.
+    pub mail_from: Option<String>,
     /// The accessibility statement.
     pub was_url: Option<String>,
     /// What may come from outside.
@@ -240,6 +245,7 @@ impl Settings {
             database_url: Secret::new(database_url),
             provider: Provider::Oidc(oidc),
             mail: smtp.map_or(Mail::None, Mail::Smtp),
+            mail_from: self.mail_from.clone(),
             was_url: self.was_url.clone(),
             limits: self.limits.clone(),
         })
@@ -273,6 +279,7 @@ impl Settings {
             database_url: Secret::new(database_url),
             provider: Provider::Demo { listen: demo_idp },
             mail: Mail::Files(self.data_dir.join("mail")),
+            mail_from: self.mail_from.clone(),
             was_url: self.was_url.clone(),
             limits: self.limits.clone(),
         })
@@ -300,6 +307,9 @@ impl Settings {
         let public_url = self.public_url.as_deref().map(|url| check.origin("SAMSPIL_PUBLIC_URL", url, PUBLIC_EXAMPLE));
         if let Some(url) = self.was_url.as_deref().filter(|url| !url.starts_with("https://")) {
             check.add("SAMSPIL_WAS_URL", format!("{url:?} does not begin with https://"), "https://www.was.digst.dk/samspil-eksempel-dk");
+        }
+        if let Some(from) = self.mail_from.as_deref().filter(|from| from.parse::<lettre::message::Mailbox>().is_err()) {
+            check.add("SAMSPIL_MAIL_FROM", format!("{from:?} is not an address"), "\"Samspil <samspil@example.dk>\"");
         }
         if std::fs::create_dir_all(&self.data_dir).is_err() {
             let what = format!("{} does not exist and cannot be made", self.data_dir.display());

@@ -7,4 +7,5 @@ pub mod comments;
 pub mod document;
 pub mod governance;
 pub mod ids;
+pub mod notice;
 pub mod principal;

@@ -17,6 +17,7 @@ pub mod door;
 mod goals;
 pub mod health;
 mod me;
+pub mod notices;
 pub mod origin;
 mod overview;
 mod people;
@@ -75,6 +76,9 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(goals::list))
         .routes(routes!(plan::plan))
         .routes(routes!(proposals::list, proposals::keep))
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::read))
+        .routes(routes!(notices::settings, notices::choose))
 }
 
 /// What stands above the routes in the description.

@@ -18,6 +18,7 @@ pub mod import;
 pub mod telemetry;
 
 pub mod auth;
+pub mod mail;
 pub mod rooms;
 
 pub mod store;

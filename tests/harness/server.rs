@@ -131,6 +131,7 @@ fn config(database: &Database, data_dir: &DataDir, limits: Limits) -> Config {
         data_dir: data_dir.path().to_owned(),
         database_url: Secret::new(database.app_url()),
         provider: Provider::Demo { listen: any_port },
+        mail_from: None,
         mail: Mail::Files(data_dir.path().join("mail")),
         was_url: None,
         limits,

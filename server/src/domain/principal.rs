@@ -133,6 +133,13 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Somebody who is not signed in, as far as the organisation's data tells: for what is sent to them, and for who can be named.
+    #[must_use]
+    pub fn as_placed(person: PersonId, placements: Vec<Placement>) -> Self {
+        let token_roles = placements.iter().flat_map(|placement| placement.role.in_token().iter().copied()).collect();
+        Self { person, session: SessionId(uuid::Uuid::nil()), token_roles, placements }
+    }
+
     /// The placements that count on this day: the token carries the role *and* the organisation places the person.
     pub fn standing_on(&self, day: NaiveDate) -> impl Iterator<Item = &Placement> {
         self.placements.iter().filter(move |placement| {

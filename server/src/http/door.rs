@@ -11,8 +11,10 @@ use axum::response::{IntoResponse, Response};
 use super::origin::same_origin;
 use super::problem::Problem;
 
-/// The one unsafe request that comes from no page: the identity provider's, which proves itself by its signature.
+/// An unsafe request that comes from no page: the identity provider's, which proves itself by its signature.
 const FROM_THE_PROVIDER: &str = "/auth/backchannel-logout";
+/// And the one that a mail program makes (RFC 8058), which proves itself by the secret of that mail.
+const FROM_A_MAIL: &str = crate::mail::UNSUBSCRIBE;
 
 /// The address people write in the browser: scheme, host and port, exactly as a browser writes an origin. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,7 +23,8 @@ pub struct OwnOrigin(pub Arc<str>);
 /// Middleware: a request that may change something is believed only from our own pages.
 pub async fn only_our_pages(State(own): State<OwnOrigin>, request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if safe || request.uri().path() == FROM_THE_PROVIDER || same_origin(request.headers(), &own.0) {
+    let path = request.uri().path();
+    if safe || path == FROM_THE_PROVIDER || path.starts_with(FROM_A_MAIL) || same_origin(request.headers(), &own.0) {
         next.run(request).await
     } else {
         Problem::foreign_origin().into_response()
