@@ -81,6 +81,7 @@ async fn serve(judge: &Judge, database: &PgConnectOptions, data_dir: &std::path:
         provider: Provider::Oidc(provider),
         mail: Mail::None,
         mail_from: None,
+        mail_gather_s: 600,
         was_url: None,
         limits: Limits::default(),
     };

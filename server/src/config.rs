@@ -79,6 +79,9 @@ pub struct Settings {
     /// Whom mail comes from: `Samspil <samspil@example.dk>`. Default: `samspil` at the public address.
     #[arg(long, env = "SAMSPIL_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
+    /// Seconds for which news is gathered before one mail tells of it.
+    #[arg(long, env = "SAMSPIL_MAIL_GATHER_S", default_value_t = 600, value_name = "SECONDS")]
+    pub mail_gather_s: u32,
     /// The municipality's accessibility statement at was.digst.dk; `/was` leads there.
     #[arg(long, env = "SAMSPIL_WAS_URL", value_name = "URL")]
     pub was_url: Option<String>,
@@ -122,6 +125,8 @@ pub struct Config {
     pub mail: Mail,
     /// Whom it comes from; `None`: `samspil` at the public address.
     pub mail_from: Option<String>,
+    /// Seconds for which news is gathered before one mail tells of it.
+    pub mail_gather_s: u32,
     /// The accessibility statement.
     pub was_url: Option<String>,
     /// What may come from outside.
@@ -246,6 +251,7 @@ impl Settings {
             provider: Provider::Oidc(oidc),
             mail: smtp.map_or(Mail::None, Mail::Smtp),
             mail_from: self.mail_from.clone(),
+            mail_gather_s: self.mail_gather_s,
             was_url: self.was_url.clone(),
             limits: self.limits.clone(),
         })
@@ -280,6 +286,7 @@ impl Settings {
             provider: Provider::Demo { listen: demo_idp },
             mail: Mail::Files(self.data_dir.join("mail")),
             mail_from: self.mail_from.clone(),
+            mail_gather_s: self.mail_gather_s,
             was_url: self.was_url.clone(),
             limits: self.limits.clone(),
         })

@@ -52,6 +52,11 @@ pub const FIGURES: &[Figure] = &[
     ("samspil_frame_bytes_total", Kind::CounterBy("direction", &["in", "out"]), "Bytes in frames over live sockets."),
     ("samspil_frames_total", Kind::CounterBy("direction", &["in", "out"]), "Frames over live sockets."),
     ("samspil_journal_batch_updates", Kind::Histogram, "Updates written in one transaction."),
+    (
+        "samspil_mails_total",
+        Kind::CounterBy("outcome", &["sent", "failed", "given_up"]),
+        "Mails, by what came of trying: failed ones are tried again.",
+    ),
     ("samspil_notes_failed_total", Kind::Counter, "Updates that were applied without a note, because none could be written."),
     ("samspil_open_seconds", Kind::Histogram, "How long it took to open a document that was not in memory."),
     ("samspil_peers", Kind::Gauge, "Live sockets in rooms."),
@@ -192,6 +197,9 @@ mod tests {
             for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
                 if path.is_dir() {
                     dirs.push(path);
+                    continue;
+                }
+                if path.extension().is_none_or(|extension| extension != "rs") {
                     continue;
                 }
                 let source = std::fs::read_to_string(&path).unwrap();

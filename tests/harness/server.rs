@@ -132,6 +132,7 @@ fn config(database: &Database, data_dir: &DataDir, limits: Limits) -> Config {
         database_url: Secret::new(database.app_url()),
         provider: Provider::Demo { listen: any_port },
         mail_from: None,
+        mail_gather_s: 600,
         mail: Mail::Files(data_dir.path().join("mail")),
         was_url: None,
         limits,

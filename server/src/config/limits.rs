@@ -102,8 +102,6 @@ limits! {
     request_ms_max: u64 = 30_000, "SAMSPIL_LIMIT_REQUEST_MS_MAX";
     /// Seconds that an update may wait to be saved before `/readyz` says that the server cannot be used.
     unacknowledged_s_max: u64 = 10, "SAMSPIL_LIMIT_UNACKNOWLEDGED_S_MAX";
-    /// Seconds for which news is gathered before one mail tells of it.
-    mail_gather_s: u32 = 600, "SAMSPIL_LIMIT_MAIL_GATHER_S";
     /// Milliseconds that the server takes at most to stop.
     stop_ms_max: u64 = 2_000, "SAMSPIL_LIMIT_STOP_MS_MAX";
 }

@@ -129,10 +129,10 @@ enum Failed {
 
 async fn appended(appender: &mut Appender, batches: &[&Batch]) -> Result<Vec<u64>, Failed> {
     let begun = Instant::now();
-    let appended = tokio::time::timeout(APPEND_PATIENCE, appender.append(batches)).await;
-    let outcome = if matches!(appended, Ok(Ok(_))) { "committed" } else { "failed" };
+    let answer = tokio::time::timeout(APPEND_PATIENCE, appender.append(batches)).await;
+    let outcome = if matches!(answer, Ok(Ok(_))) { "committed" } else { "failed" };
     metrics::histogram!("samspil_commit_seconds", "outcome" => outcome).record(begun.elapsed());
-    match appended {
+    match answer {
         Ok(Ok(firsts)) => {
             metrics::counter!("samspil_updates_committed_total").increment(batches.iter().map(|batch| batch.rows.len() as u64).sum());
             Ok(firsts)
