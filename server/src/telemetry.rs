@@ -76,6 +76,7 @@ pub const FIGURES: &[Figure] = &[
         Kind::CounterBy("outcome", &["kept", "failed", "differs"]),
         "Snapshots tried; differs: the log and the live document were not the same, and the log won.",
     ),
+    ("samspil_sockets", Kind::Gauge, "Live sockets, also those that have not joined a room yet."),
     ("samspil_unacknowledged_age_seconds", Kind::Gauge, "How long the oldest update that is not on disk yet has been waiting."),
     ("samspil_updates_committed_total", Kind::Counter, "Updates on disk since the start."),
 ];
