@@ -162,7 +162,8 @@ impl Socket {
             }
         };
         let parts = downcast::<TokioIo<TcpStream>>(upgraded).expect("the server listens on TCP and nothing else");
-        Some(Self { stream: parts.io.into_inner(), read: parts.read_buf })
+        // A copy: what was read is held by all of the buffer that the request came into.
+        Some(Self { stream: parts.io.into_inner(), read: Bytes::copy_from_slice(&parts.read_buf) })
     }
 
     fn hearing(&self, limits: &Limits) -> Hearing<'_> {
