@@ -37,7 +37,7 @@ DECLARE
     taken uuid[];
     before bigint[];
 BEGIN
-    PERFORM FROM document WHERE id = ANY(documents) ORDER BY id FOR UPDATE;
+    PERFORM FROM document WHERE id = ANY(documents) ORDER BY id FOR NO KEY UPDATE;
     PERFORM FROM person WHERE id = ANY(persons) ORDER BY id FOR SHARE;
     PERFORM FROM session WHERE id = ANY(sessions) ORDER BY id FOR SHARE;
 

@@ -15,6 +15,7 @@ ALTER TABLE thread
     ADD field text,
     ADD anchor_start bytea,
     ADD anchor_end bytea,
+    ADD anchor_seq bigint NOT NULL DEFAULT 0,
     ADD words text,
     ADD words_before text,
     ADD words_after text,
@@ -60,6 +61,7 @@ COMMENT ON COLUMN thread.version IS 'Raised by every change of the thread; not b
 COMMENT ON COLUMN thread.field IS 'The field of the live text that its words stand in, or last stood in.';
 COMMENT ON COLUMN thread.anchor_start IS 'Yjs relative position of the first character, in force at the document''s head: written in the transaction that moves it.';
 COMMENT ON COLUMN thread.anchor_end IS 'Yjs relative position of the last character.';
+COMMENT ON COLUMN thread.anchor_seq IS 'Where the log stood when the anchor was last written: an older one never overwrites a newer.';
 COMMENT ON COLUMN thread.words IS 'The words as they stood when this row''s anchor was last written: what they are found again by.';
 COMMENT ON COLUMN thread.words_before IS 'What stood before them then.';
 COMMENT ON COLUMN thread.words_after IS 'What stood after them then.';

@@ -2,6 +2,7 @@
 //! writes for all of them.
 
 pub mod admission;
+pub mod anchors;
 pub mod room;
 
 mod compaction;
@@ -16,4 +17,4 @@ mod task;
 pub use compaction::{Verdict, verify};
 pub use registry::{RoomHandle, Rooms, Unavailable};
 pub use room::Backlog;
-pub use task::Committed;
+pub use task::{Committed, Placed, Standing};

@@ -4,6 +4,7 @@
 use sqlx::{PgPool, Postgres};
 
 pub mod agreements;
+pub mod anchors;
 pub mod audit;
 pub mod bench;
 pub mod chain;

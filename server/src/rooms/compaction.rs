@@ -81,8 +81,13 @@ async fn compact(around: &Surroundings, document: DocumentId, snapshot: Snapshot
             return Outcome::Failed;
         }
     };
-    let from_state =
-        Log { head: snapshot.seq, snapshot: None, updates: vec![Logged { seq: 1, payload: snapshot.state.clone() }], owners: Vec::new() };
+    let from_state = Log {
+        head: snapshot.seq,
+        snapshot: None,
+        updates: vec![Logged { seq: 1, payload: snapshot.state.clone() }],
+        owners: Vec::new(),
+        anchors: Vec::new(),
+    };
     let limits = around.limits.clone();
     let compared = on_large_stack(move || {
         let replayed = content_of(&log, &limits)?;
@@ -168,6 +173,7 @@ pub async fn verify(store: &Store, document: DocumentId, limits: &Limits) -> sto
             snapshot: None,
             updates: whole.updates.iter().filter(|update| update.seq <= seq).cloned().collect(),
             owners: Vec::new(),
+            anchors: Vec::new(),
         };
         let replayed = content_of(&up_to(whole.head), &limits)?;
         let opened = if short.head == whole.head { content_of(&short, &limits)? } else { replayed };

@@ -8,11 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use samspil_client_protocol::{
     frame::{Malformed, Reader},
     message::RefusalCode,
 };
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 use yrs::{
     ClientID, Doc, ID, IdSet, OffsetKind, Options, ReadTxn, StateVector, Transact, Update,
     updates::{decoder::Decode, encoder::Encode},
@@ -20,6 +22,7 @@ use yrs::{
 
 use super::{
     admission::{Index, Kept, Refusal, UpdateLimits, Writer},
+    anchors::{Anchors, NotPlaced, Selection},
     quarantine::{Noted, Unwatched, Watch},
 };
 use crate::{
@@ -27,7 +30,10 @@ use crate::{
     content,
     domain::ids::PersonId,
     stop_points::{self, StopPoint},
-    store::log::{Log, Owner},
+    store::{
+        anchors::AnchorRow,
+        log::{Log, Owner},
+    },
 };
 
 /// A document as it is open.
@@ -35,6 +41,7 @@ pub struct LiveDocument {
     doc: Doc,
     index: Index,
     owners: HashMap<u64, Ownership>,
+    anchors: Anchors,
     /// The state's encoded size when it was last measured, and what has been added since: never less than the size is now.
     bytes: usize,
     added: usize,
@@ -117,6 +124,7 @@ impl LiveDocument {
                 .iter()
                 .map(|Owner { client, person, retired }| (*client, Ownership { person: *person, retired: *retired }))
                 .collect(),
+            anchors: Anchors::default(),
             bytes: 0,
             added: 0,
         };
@@ -126,6 +134,7 @@ impl LiveDocument {
             expected = snapshot.seq + 1;
         }
         document.replay_rows(log, expected, limits)?;
+        document.anchors = Anchors::open(&log.anchors, &document.doc);
         Ok(document)
     }
 
@@ -134,7 +143,10 @@ impl LiveDocument {
         for owner in &log.owners {
             self.owners.insert(owner.client, Ownership { person: owner.person, retired: owner.retired });
         }
-        self.replay_rows(log, head + 1, limits)
+        self.replay_rows(log, head + 1, limits)?;
+        // Threads that were begun on another node.
+        log.anchors.iter().for_each(|row| self.anchors.take_in(row, &self.doc));
+        Ok(())
     }
 
     fn replay_rows(&mut self, log: &Log, mut expected: u64, limits: &UpdateLimits) -> Result<(), NotReplayed> {
@@ -214,7 +226,35 @@ impl LiveDocument {
             Ok(())
         }));
         self.added += update.len();
-        applied.unwrap_or_else(|_| Err(NotApplied::Broken("it panicked".to_owned())))
+        applied.unwrap_or_else(|_| Err(NotApplied::Broken("it panicked".to_owned())))?;
+        // Words are worth more than where comments stand: if that fails, it is as it was last written, and the words go on.
+        if catch_unwind(AssertUnwindSafe(|| self.anchors.after(&self.doc))).is_err() {
+            tracing::error!("anchors could not follow an update; they stand where they stood until the document is opened again");
+            self.anchors = Anchors::default();
+        }
+        Ok(())
+    }
+
+    /// Anchors a new thread on what a page has selected.
+    pub fn place(&mut self, thread: Uuid, selection: &Selection) -> Result<AnchorRow, NotPlaced> {
+        self.anchors.place(thread, selection, &self.doc)
+    }
+
+    /// The words that a thread stands on.
+    #[must_use]
+    pub fn words_of(&self, thread: Uuid) -> Option<String> {
+        self.anchors.words(thread)
+    }
+
+    /// Where a thread's words stand.
+    #[must_use]
+    pub fn anchor_of(&self, thread: Uuid) -> Option<AnchorRow> {
+        self.anchors.row(thread, &self.doc)
+    }
+
+    /// Anchors that have to be written since this was last asked.
+    pub fn anchor_changes(&mut self, now: DateTime<Utc>) -> Vec<AnchorRow> {
+        self.anchors.changes(&self.doc, now)
     }
 
     /// The state vector, as sync step 1 carries it.

@@ -16,13 +16,15 @@ use tokio::{
     sync::{broadcast, mpsc, oneshot},
     time::MissedTickBehavior,
 };
+use uuid::Uuid;
 
 use super::{
+    anchors::{NotPlaced, Selection},
     journal::Journal,
     outbox::Outbox,
     quarantine::Quarantine,
     room::{Backlog, Newcomer, PeerId},
-    task::{Committed, Input, Surroundings, Task, Watched},
+    task::{Committed, Input, Placed, Standing, Surroundings, Task, Watched},
 };
 use crate::{
     auth::Sessions,
@@ -147,13 +149,27 @@ impl Rooms {
 
     /// The canonical content of a document as committed, and the seq it stands at.
     pub async fn content(&self, document: DocumentId) -> Result<Committed, Unavailable> {
+        self.ask(document, Input::Content).await
+    }
+
+    /// Anchors a new thread on what a page has selected, in committed state; from now on its room follows the words.
+    pub async fn place(&self, document: DocumentId, thread: Uuid, selection: &Selection) -> Result<Result<Placed, NotPlaced>, Unavailable> {
+        self.ask(document, |answer| Input::Place(thread, Box::new(selection.clone()), answer)).await
+    }
+
+    /// Where the words of a thread stand in committed state.
+    pub async fn standing(&self, document: DocumentId, thread: Uuid) -> Result<Standing, Unavailable> {
+        self.ask(document, |answer| Input::Standing(thread, answer)).await
+    }
+
+    async fn ask<T>(&self, document: DocumentId, question: impl Fn(oneshot::Sender<T>) -> Input) -> Result<T, Unavailable> {
         for _ in 0..LOOKS_MAX {
             let (answer, answered) = oneshot::channel();
-            if self.room(document)?.inbox.send(Input::Content(answer)).await.is_err() {
+            if self.room(document)?.inbox.send(question(answer)).await.is_err() {
                 continue;
             }
-            if let Ok(committed) = answered.await {
-                return Ok(committed);
+            if let Ok(answer) = answered.await {
+                return Ok(answer);
             }
         }
         Err(Unavailable)

@@ -19,9 +19,11 @@ use samspil_client_protocol::{
     message::{AbilityChanged, AbilityReason, Event, Hello, PeerPerson, RefusalAction, RefusalCode, Refused},
 };
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{
     admission::{Refusal, UpdateLimits},
+    anchors::{NotPlaced, Selection},
     document::{DocumentWriter, LiveDocument, NotApplied, NotReplayed, update_limits},
     presence::{Presence, Relay},
     quarantine::{Unwatched, Watch},
@@ -30,10 +32,14 @@ use crate::{
     config::Limits,
     domain::{
         access::{DocumentAccess, abilities},
+        comments::reads_threads,
         ids::{DocumentId, PersonId, SessionId},
         principal::Principal,
     },
-    store::log::{Batch, Log, Row, Versions},
+    store::{
+        anchors::AnchorRow,
+        log::{Batch, Log, Row, Versions},
+    },
 };
 
 /// A connection within one room.
@@ -185,6 +191,8 @@ struct InFlight {
     settled: BTreeMap<PeerId, u64>,
     /// Only the last of the frames has a row.
     alone: bool,
+    /// Threads whose words move with it.
+    threads: Vec<Uuid>,
 }
 
 impl InFlight {
@@ -397,9 +405,10 @@ impl Room {
             rows: Vec::new(),
             clients: Vec::new(),
             projection: None,
+            anchors: Vec::new(),
             at: now,
         };
-        let mut in_flight = InFlight { frames: Vec::new(), rows: Vec::new(), settled: BTreeMap::new(), alone: false };
+        let mut in_flight = InFlight { frames: Vec::new(), rows: Vec::new(), settled: BTreeMap::new(), alone: false, threads: Vec::new() };
         let mut touches_goals = false;
         let mut bytes = 0;
         while let Some(mut waiting) = self.waiting.pop_front() {
@@ -479,6 +488,8 @@ impl Room {
         if touches_goals {
             batch.projection = self.document.as_ref().map(LiveDocument::project);
         }
+        batch.anchors = self.document.as_mut().map(|document| document.anchor_changes(now)).unwrap_or_default();
+        in_flight.threads = batch.anchors.iter().map(|anchor| anchor.thread).collect();
         self.in_flight = Some(in_flight);
         Some(batch)
     }
@@ -548,6 +559,9 @@ impl Room {
                 self.acknowledge_at(&batch.settled, end - 1, out);
                 for (author, update) in &batch.rows {
                     self.fan_out(Some(*author), update, out);
+                }
+                for thread_id in batch.threads {
+                    self.event(&Event::ThreadChanged { thread_id }, now, out);
                 }
                 if *first == self.head + 1 {
                     self.head = end - 1;
@@ -721,12 +735,23 @@ impl Room {
         }
     }
 
-    /// Tells every page that speaks `samspil.v1` of an event.
-    pub fn event(&self, event: &Event, out: &mut Vec<Effect>) {
+    /// Tells every page that speaks `samspil.v1` of an event; of threads only those that may read them.
+    pub fn event(&self, event: &Event, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let frame = frame::event(event);
-        out.extend(
-            self.peers.iter().filter(|(_, peer)| peer.newcomer.samspil && peer.welcomed).map(|(id, _)| Effect::Send(*id, frame.clone())),
-        );
+        let concerns = |peer: &Peer| match event {
+            Event::AgreementChanged => true,
+            Event::ThreadChanged { .. } => reads_threads(&peer.newcomer.principal, peer.told, now),
+        };
+        let told = self.peers.iter().filter(|(_, peer)| peer.newcomer.samspil && peer.welcomed && concerns(peer));
+        out.extend(told.map(|(id, _)| Effect::Send(*id, frame.clone())));
+    }
+
+    /// Anchors a new thread on what a page has selected, in committed state. `None`: not now.
+    pub fn place(&mut self, thread: Uuid, selection: &Selection) -> Option<Result<AnchorRow, NotPlaced>> {
+        if !self.is_settled() {
+            return None;
+        }
+        Some(self.document.as_mut()?.place(thread, selection))
     }
 
     /// Closes everybody: the server stops, or the room cannot go on.

@@ -18,8 +18,10 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior},
 };
+use uuid::Uuid;
 
 use super::{
+    anchors::{NotPlaced, Selection},
     compaction,
     journal::Journal,
     outbox::Outbox,
@@ -35,6 +37,7 @@ use crate::{
     stop_points::{self, StopPoint},
     store::{
         self, Store,
+        anchors::AnchorRow,
         log::{Log, ReadFrom},
     },
 };
@@ -59,6 +62,10 @@ pub enum Input {
     Leave(PeerId),
     /// Asks for the canonical content as committed.
     Content(oneshot::Sender<Committed>),
+    /// Asks to anchor a new thread on what a page has selected.
+    Place(Uuid, Box<Selection>, oneshot::Sender<Result<Placed, NotPlaced>>),
+    /// Asks where a thread's words stand.
+    Standing(Uuid, oneshot::Sender<Standing>),
     /// A session ended on this server.
     SessionEnded(SessionId),
     /// Rights may have changed: load them again.
@@ -78,6 +85,33 @@ pub struct Committed {
     pub seq: u64,
     /// Canonical JSON.
     pub content: Bytes,
+}
+
+/// An anchor as it was made, and the seq it stands at.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Where the log stood.
+    pub seq: u64,
+    /// The anchor.
+    pub anchor: AnchorRow,
+}
+
+/// Where a thread's words stand, at one seq.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Where the log stood.
+    pub seq: u64,
+    /// The words; `None`: they are gone.
+    pub words: Option<String>,
+    /// The anchor; `None`: no thread about words.
+    pub anchor: Option<AnchorRow>,
+}
+
+/// Who waits for committed state, and what for.
+enum Asking {
+    Content(oneshot::Sender<Committed>),
+    Place(Uuid, Box<Selection>, oneshot::Sender<Result<Placed, NotPlaced>>),
+    Standing(Uuid, oneshot::Sender<Standing>),
 }
 
 /// Who is connected and how much of the log is here, for the watch: written by the task, read by the watch.
@@ -151,7 +185,7 @@ struct Live {
     appending: Option<oneshot::Receiver<Appended>>,
     loading: Option<Loading>,
     stale: Stale,
-    asking: Vec<oneshot::Sender<Committed>>,
+    asking: Vec<Asking>,
     stopping: bool,
     idle_since: Option<Instant>,
     snapshot_seq: u64,
@@ -311,11 +345,13 @@ impl Task {
                 live.outboxes.remove(&peer);
                 self.watch(live);
             }
-            Input::Content(answer) => live.asking.push(answer),
+            Input::Content(answer) => live.asking.push(Asking::Content(answer)),
+            Input::Place(thread, selection, answer) => live.asking.push(Asking::Place(thread, selection, answer)),
+            Input::Standing(thread, answer) => live.asking.push(Asking::Standing(thread, answer)),
             Input::SessionEnded(session) => live.room.session_ended(session, effects),
             Input::Refresh => live.stale.access = true,
             Input::CatchUp => live.room.catch_up(effects),
-            Input::Event(event) => live.room.event(&event, effects),
+            Input::Event(event) => live.room.event(&event, now, effects),
             Input::Stop => {
                 live.stopping = true;
                 live.room.close_all(CloseCode::ComeBack, "the server is being restarted", effects);
@@ -511,16 +547,29 @@ impl Live {
         }
     }
 
-    /// Answers who asked for the content, if the room is settled.
+    /// Answers who asked for committed state, if the room is settled. Who asked may have given up.
     fn answer(&mut self) {
-        if self.asking.is_empty() {
+        if self.asking.is_empty() || !self.room.is_settled() {
             return;
         }
-        let Some(document) = self.room.committed() else { return };
-        let committed = Committed { seq: self.room.head(), content: document.content().into() };
-        for asking in self.asking.drain(..) {
-            // Who asked may have given up.
-            let _ = asking.send(committed.clone());
+        let seq = self.room.head();
+        let mut content = None;
+        for asking in std::mem::take(&mut self.asking) {
+            let Some(document) = self.room.committed() else { return };
+            match asking {
+                Asking::Content(answer) => {
+                    let content = content.get_or_insert_with(|| Bytes::from(document.content()));
+                    drop(answer.send(Committed { seq, content: content.clone() }));
+                }
+                Asking::Standing(thread, answer) => {
+                    drop(answer.send(Standing { seq, words: document.words_of(thread), anchor: document.anchor_of(thread) }));
+                }
+                Asking::Place(thread, selection, answer) => {
+                    if let Some(placed) = self.room.place(thread, &selection) {
+                        drop(answer.send(placed.map(|anchor| Placed { seq, anchor })));
+                    }
+                }
+            }
         }
     }
 }

@@ -13,7 +13,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgDatabaseError};
 use uuid::Uuid;
 
-use super::{Result, Store, Transaction};
+use super::{
+    Result, Store, Transaction,
+    anchors::{self, AnchorRow},
+};
 use crate::domain::ids::{DocumentId, PersonId, SessionId};
 use crate::stop_points::{self, StopPoint};
 
@@ -28,6 +31,8 @@ pub struct Log {
     pub updates: Vec<Logged>,
     /// Who owns which client id.
     pub owners: Vec<Owner>,
+    /// Where the words of threads stand at the head.
+    pub anchors: Vec<AnchorRow>,
 }
 
 /// A snapshot of a document's state.
@@ -87,11 +92,18 @@ pub struct Batch {
     pub clients: Vec<(u64, PersonId)>,
     /// What the goals look like now, when an update touched them.
     pub projection: Option<crate::content::Projection>,
+    /// Where the words of threads stand now, when an update moved them.
+    pub anchors: Vec<AnchorRow>,
     /// When.
     pub at: DateTime<Utc>,
 }
 
 impl Batch {
+    /// Nothing has to be written with its words.
+    fn is_words_alone(&self) -> bool {
+        self.projection.is_none() && self.anchors.is_empty()
+    }
+
     /// Bytes of its updates.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -181,7 +193,8 @@ impl Store {
             .into_iter()
             .map(|row| Owner { client: unsigned(row.client_id), person: row.person_id.map(PersonId), retired: row.retired })
             .collect();
-        Ok(Some(Log { head: unsigned(row.head), snapshot, updates, owners }))
+        let anchors = anchors::of_document(&mut transaction, document).await?;
+        Ok(Some(Log { head: unsigned(row.head), snapshot, updates, owners, anchors }))
     }
 
     /// Somebody who appends. Connects when there is something to append.
@@ -299,7 +312,7 @@ impl Appender {
     /// Either all of it is on disk when this returns, or (on any error) the caller must take it that none of it is, or that it is
     /// unknown. Given up halfway, it is unknown.
     pub async fn append(&mut self, batches: &[&Batch]) -> std::result::Result<Vec<u64>, NotAppended> {
-        let appended = if batches.iter().all(|batch| batch.projection.is_none()) {
+        let appended = if batches.iter().all(|batch| batch.is_words_alone()) {
             self.append_words(batches).await?
         } else {
             append_with(&self.store, batches, FirstWords::Elsewhere).await?
@@ -350,8 +363,8 @@ enum FirstWords {
 async fn append_with(store: &Store, batches: &[&Batch], first_words: FirstWords) -> std::result::Result<Option<Vec<u64>>, NotAppended> {
     let mut transaction = store.begin().await?;
     let Some(firsts) = append_updates(&mut transaction, batches, first_words).await? else { return Ok(None) };
-    // Words merge wherever they stand in the log; a projection speaks of the whole document.
-    let behind = |(batch, first): &(&&Batch, &u64)| batch.projection.is_some() && **first > batch.head + 1;
+    // Words merge wherever they stand in the log; a projection, and where words of threads stand, speak of the whole document.
+    let behind = |(batch, first): &(&&Batch, &u64)| !batch.is_words_alone() && **first > batch.head + 1;
     let behind: Vec<DocumentId> = batches.iter().zip(&firsts).filter(behind).map(|(batch, _)| batch.document).collect();
     if !behind.is_empty() {
         return Err(NotAppended::Behind(behind));
@@ -359,10 +372,11 @@ async fn append_with(store: &Store, batches: &[&Batch], first_words: FirstWords)
     if first_words == FirstWords::Here {
         begin_drafting(&mut transaction, batches).await?;
     }
-    for batch in batches {
+    for (batch, first) in batches.iter().zip(&firsts) {
         if let (Some(projection), Some(last)) = (&batch.projection, batch.rows.last()) {
             super::goals::replace_projection(&mut transaction, batch.document, projection, Some(last.person), batch.at).await?;
         }
+        anchors::write(&mut transaction, &batch.anchors, first + batch.rows.len() as u64 - 1).await?;
     }
     stop_points::reach(StopPoint::BeforeCommit);
     transaction.commit().await.map_err(super::Error::from)?;
@@ -483,7 +497,7 @@ async fn begin_drafting(transaction: &mut Transaction, batches: &[&Batch]) -> st
 }
 
 /// Seqs and client ids are below 2^53; PostgreSQL has no unsigned integers.
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -106,6 +106,7 @@ impl Disk {
             snapshot: None,
             updates: (1..).zip(&self.0).map(|(seq, payload)| Logged { seq, payload: payload.clone() }).collect(),
             owners: vec![crate::store::log::Owner { client: 999, person: None, retired: false }],
+            anchors: Vec::new(),
         }
     }
 

@@ -50,6 +50,7 @@ async fn demo(pool: PgPool) -> (Store, Batch) {
         rows: vec![Row { person: PersonId(person.id), session: SESSION, payload: Bytes::from_static(&[0, 0]), hash: [0; 32] }],
         clients: Vec::new(),
         projection: None,
+        anchors: Vec::new(),
         at: now(),
     };
     (store, batch)
