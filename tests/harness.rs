@@ -9,7 +9,7 @@ mod process;
 mod seed;
 mod server;
 
-pub use browser::{Browser, Socket};
+pub use browser::{Answer, Browser, Socket};
 pub use line::{AtCommit, DatabaseLine, Weather};
 pub use live::{DEADLINE, Door, Live, first_section, first_text};
 pub use party::{Counter, Party, words};

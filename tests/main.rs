@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod comments;
 mod kills;
 mod live;
 mod loads;

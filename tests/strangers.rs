@@ -23,11 +23,13 @@ enum For {
     SignedIn,
     /// Those who may read the agreement or the document in its path; for the others it does not exist.
     Readers,
+    /// Those who may comment on it: who may only read it is refused; and some answers depend on what is there.
+    Commenters,
     /// A socket: told apart by its close code.
     Socket,
 }
 
-const ROUTES: [(&str, &str, For); 31] = [
+const ROUTES: [(&str, &str, For); 32] = [
     ("GET", "/", For::Everybody(200)),
     ("GET", "/healthz", For::Everybody(200)),
     ("GET", "/readyz", For::Everybody(200)),
@@ -59,14 +61,27 @@ const ROUTES: [(&str, &str, For); 31] = [
     ("GET", "/api/documents/{id}/content", For::Readers),
     ("GET", "/api/documents/{id}/meetings", For::Readers),
     ("GET", "/api/documents/{id}/threads", For::Readers),
+    ("GET", "/api/documents/{id}/mentionable", For::Commenters),
     ("GET", "/api/documents/{id}/versions", For::Readers),
     ("GET", "/api/documents/{id}/signoffs", For::Readers),
     ("GET", "/api/documents/{id}/proposals", For::Readers),
 ];
 
 /// Routes that change something, with a body that makes sense.
-const CHANGES: [(&str, &str, For); 3] = [
+const CHANGES: [(&str, &str, For); 14] = [
     ("POST", "/api/documents/{id}/proposals", For::Readers),
+    ("POST", "/api/documents/{id}/threads/read", For::Readers),
+    ("POST", "/api/documents/{id}/threads", For::Commenters),
+    ("POST", "/api/threads/{id}/comments", For::Commenters),
+    ("POST", "/api/threads/{id}/resolve", For::Commenters),
+    ("POST", "/api/threads/{id}/reopen", For::Commenters),
+    ("POST", "/api/threads/{id}/for-meeting", For::Commenters),
+    ("POST", "/api/threads/{id}/proposal/claim", For::Commenters),
+    ("POST", "/api/threads/{id}/proposal", For::Commenters),
+    ("PATCH", "/api/comments/{id}", For::Commenters),
+    ("DELETE", "/api/comments/{id}", For::Commenters),
+    // Twice, so that what the one did is there for the next.
+    ("POST", "/api/threads/{id}/comments", For::Commenters),
     ("POST", "/api/notifications/read", For::SignedIn),
     ("PUT", "/api/notification-settings", For::SignedIn),
 ];
@@ -79,6 +94,12 @@ fn body(route: &str) -> Value {
     match route {
         "/api/notifications/read" => json!({ "up_to": Uuid::nil() }),
         "/api/notification-settings" => json!({ "items": [{ "kind": "mention", "way": "digest" }] }),
+        "/api/documents/{id}/threads" => json!({ "id": Uuid::new_v4(), "about": { "kind": "document" }, "body": "Godt skrevet." }),
+        "/api/documents/{id}/threads/read" => json!({ "up_to": {} }),
+        "/api/threads/{id}/comments" => json!({ "id": Uuid::new_v4(), "body": "Enig.", "reopen": true }),
+        "/api/threads/{id}/for-meeting" => json!({ "on": true }),
+        "/api/threads/{id}/proposal" => json!({ "outcome": "declined" }),
+        "/api/comments/{id}" => json!({ "body": "Helt enig." }),
         _ => json!({ "pieces": [{ "place": "rammer", "text": "Ordene, der ikke nåede med." }] }),
     }
 }
@@ -87,6 +108,8 @@ fn body(route: &str) -> Value {
 struct Fjordskolen {
     agreement: Uuid,
     document: Uuid,
+    thread: Uuid,
+    comment: Uuid,
 }
 
 impl Fjordskolen {
@@ -94,11 +117,19 @@ impl Fjordskolen {
         let mut leader = server.sign_in(people::LEADER).await;
         let document = leader.document_of("Fjordskolen").await;
         let head = leader.get(&format!("/api/documents/{document}")).await.json();
-        Self { agreement: head["agreement_id"].as_str().unwrap().parse().unwrap(), document }
+        let threads = leader.get(&format!("/api/documents/{document}/threads")).await.json();
+        let id = |value: &Value| value.as_str().unwrap().parse().unwrap();
+        let (thread, comment) = (id(&threads[0]["id"]), id(&threads[0]["comments"][0]["id"]));
+        Self { agreement: id(&head["agreement_id"]), document, thread, comment }
     }
 
     fn path(&self, route: &str) -> String {
-        let id = if route.starts_with("/api/agreements") { self.agreement } else { self.document };
+        let id = match route.split('/').nth(2) {
+            Some("agreements") => self.agreement,
+            Some("threads") => self.thread,
+            Some("comments") => self.comment,
+            _ => self.document,
+        };
         route.replace("{id}", &id.to_string()).replace("{name}", "brev").replace("/invite", "/invite?code=x")
     }
 }
@@ -116,7 +147,7 @@ async fn g5_nobody_gets_what_is_for_everybody_and_nothing_else() {
                     if method == Method::GET { nobody.get(&path).await } else { nobody.send_json(method.clone(), &path, &json!({})).await };
                 assert_eq!(answer.status, status, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
             }
-            For::SignedIn | For::Readers => {
+            For::SignedIn | For::Readers | For::Commenters => {
                 let answer = if method == Method::GET {
                     nobody.get(&path).await
                 } else {
@@ -140,7 +171,7 @@ async fn g5_for_the_wrong_person_it_does_not_exist() {
         for (method, route, who) in routes() {
             let paths = [fjordskolen.path(route), route.replace("{id}", &Uuid::nil().to_string()), route.replace("{id}", "fjordskolen")];
             match who {
-                For::Readers => {
+                For::Readers | For::Commenters => {
                     let mut answers = Vec::new();
                     for path in paths {
                         let answer = if method == Method::GET {
@@ -185,6 +216,16 @@ async fn the_right_people_get_an_answer() {
                     };
                     assert!((200..300).contains(&answer.status), "{reader} {method} {path}: {}", answer.status);
                     assert_eq!(answer.header("cache-control"), "no-store", "{method} {path}: answers are for one person");
+                }
+                For::Commenters => {
+                    let answer = if method == Method::GET {
+                        browser.get(&path).await
+                    } else {
+                        browser.send_json(method.clone(), &path, &body(route)).await
+                    };
+                    // The executive board reads how an agreement is talked over, and does not talk along.
+                    let answered = if reader == "p-kd" { answer.status == 403 } else { answer.status != 401 && answer.status != 404 };
+                    assert!(answered && answer.status < 500, "{reader} {method} {path}: {}", answer.status);
                 }
                 For::Socket => assert_eq!(browser.open(fjordskolen.document).await.frame().await.unwrap()[0], 100, "{reader}: hello"),
                 For::Everybody(_) => {}

@@ -160,7 +160,8 @@ impl App {
             mail_shown: MailShown(matches!(config.mail, Mail::Files(_))),
         };
         let site = Site { demo: matches!(config.provider, Provider::Demo { .. }), was_url: config.was_url.clone() };
-        let api = http::Parts { store: store.clone(), sessions, clock, rooms: rooms.clone(), site };
+        let api =
+            http::Parts { store: store.clone(), sessions, clock, rooms: rooms.clone(), site, limits: Arc::new(config.limits.clone()) };
         serving.push(tokio::spawn(serve(listener, router(parts, api), stop_accepting.clone())));
         let gather = chrono::Duration::seconds(config.mail_gather_s.into());
         if let Some(postman) = Postman::new(store.clone(), clock, &config.mail, config.mail_from.as_deref(), &public_url, gather)? {

@@ -3,11 +3,13 @@
 //! What may not be seen is answered exactly as what does not exist (invariant 9): an unknown id, a text that is no id, and
 //! somebody else's document get the same 404.
 
+use std::sync::Arc;
+
 use axum::{Router, extract::FromRef, routing::get};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth::Sessions, clock::Clock, rooms::Rooms, store::Store};
+use crate::{auth::Sessions, clock::Clock, config::Limits, rooms::Rooms, store::Store};
 
 mod agreements;
 pub mod auth;
@@ -44,6 +46,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// What the operator has set.
     pub site: Site,
+    /// What may come from outside.
+    pub limits: Arc<Limits>,
 }
 
 /// Everything under `/api`, to be merged into a router of any state.
@@ -70,7 +74,16 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(documents::head))
         .routes(routes!(documents::content))
         .routes(routes!(documents::meetings))
-        .routes(routes!(threads::list))
+        .routes(routes!(threads::list, threads::begin))
+        .routes(routes!(threads::read))
+        .routes(routes!(threads::mentionable))
+        .routes(routes!(threads::reply))
+        .routes(routes!(threads::reword, threads::delete))
+        .routes(routes!(threads::resolve))
+        .routes(routes!(threads::reopen))
+        .routes(routes!(threads::for_meeting))
+        .routes(routes!(threads::claim))
+        .routes(routes!(threads::report_wording))
         .routes(routes!(documents::versions))
         .routes(routes!(documents::signoffs))
         .routes(routes!(goals::list))

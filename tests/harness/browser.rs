@@ -21,6 +21,8 @@ pub struct Browser {
     cookies: BTreeMap<String, String>,
     /// Every address that an answer led to.
     pub led_to: Vec<String>,
+    /// The version that the next request changes.
+    if_match: Option<u64>,
 }
 
 /// What came back.
@@ -47,7 +49,7 @@ impl Browser {
     /// A browser that will use the server at this origin.
     pub fn new(public_url: &str) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { http, public_url: public_url.to_owned(), cookies: BTreeMap::new(), led_to: Vec::new() }
+        Self { http, public_url: public_url.to_owned(), cookies: BTreeMap::new(), led_to: Vec::new(), if_match: None }
     }
 
     /// `GET` this path.
@@ -70,13 +72,19 @@ impl Browser {
     pub fn known_to_the_provider(&self) -> Self {
         let mut cookies = self.cookies.clone();
         cookies.remove("samspil");
-        Self { http: self.http.clone(), public_url: self.public_url.clone(), cookies, led_to: Vec::new() }
+        Self { http: self.http.clone(), public_url: self.public_url.clone(), cookies, led_to: Vec::new(), if_match: None }
     }
 
     /// A request that changes something, from a page of ours.
     pub async fn send_json(&mut self, method: Method, path: &str, body: &Value) -> Answer {
         let (url, origin) = (format!("{}{path}", self.public_url), self.public_url.clone());
         self.send(method, &url, Some(&origin), Some(body)).await
+    }
+
+    /// The same, for what stands at this version.
+    pub async fn send_json_if(&mut self, version: u64, method: Method, path: &str, body: &Value) -> Answer {
+        self.if_match = Some(version);
+        self.send_json(method, path, body).await
     }
 
     /// The same, while the server may be dying: `None` if it gave no answer.
@@ -158,6 +166,9 @@ impl Browser {
         let mut request = self.http.request(method, url).header(header::COOKIE, self.cookie());
         if let Some(origin) = origin {
             request = request.header(header::ORIGIN, origin);
+        }
+        if let Some(version) = self.if_match.take() {
+            request = request.header(header::IF_MATCH, format!("\"{version}\""));
         }
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());

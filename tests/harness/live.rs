@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use samspil_client_protocol::frame::{self, Reader};
-use samspil_client_protocol::message::{AbilityChanged, Hello, Refused};
+use samspil_client_protocol::message::{AbilityChanged, Event, Hello, Refused};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -102,6 +102,8 @@ pub struct Live {
     pub refused: Vec<Refused>,
     /// Changes of rights, as told.
     pub abilities: Vec<AbilityChanged>,
+    /// Events, as told.
+    pub events: Vec<Event>,
     /// Presence states heard: client id and JSON.
     pub presence: Vec<(u64, String)>,
     /// How this connection ended.
@@ -131,6 +133,7 @@ impl Live {
             waiting: VecDeque::new(),
             refused: Vec::new(),
             abilities: Vec::new(),
+            events: Vec::new(),
             presence: Vec::new(),
             closed: None,
             heard: 0,
@@ -281,6 +284,7 @@ impl Live {
                 }
             }
             102 => self.refused.push(json(&mut reader)),
+            103 => self.events.push(json(&mut reader)),
             104 => self.abilities.push(json(&mut reader)),
             _ => {}
         }

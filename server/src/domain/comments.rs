@@ -72,6 +72,56 @@ impl Wording {
     }
 }
 
+/// What somebody is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// A comment names me.
+    Mention,
+    /// Somebody wrote in a thread that I wrote in.
+    Reply,
+    /// Somebody commented beside an agreement that I am a party of.
+    Comment,
+    /// A thread that I wrote in was resolved.
+    Resolved,
+    /// Other words were proposed beside an agreement that I am a party of; or mine were inserted or declined.
+    Proposal,
+}
+
+impl Telling {
+    /// Its id.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Telling::Mention => "mention",
+            Telling::Reply => "reply",
+            Telling::Comment => "comment",
+            Telling::Resolved => "resolved",
+            Telling::Proposal => "proposal",
+        }
+    }
+}
+
+/// Who is told of a comment, each once and of what concerns them most: who is named, who wrote in the thread, the parties. Never who
+/// wrote it.
+#[must_use]
+pub fn told_of(
+    by: PersonId,
+    mentions: &[PersonId],
+    writers: &[PersonId],
+    parties: &[PersonId],
+    proposes: bool,
+) -> Vec<(PersonId, Telling)> {
+    let beside = if proposes { Telling::Proposal } else { Telling::Comment };
+    let all = [(mentions, Telling::Mention), (writers, Telling::Reply), (parties, beside)];
+    let mut told: Vec<(PersonId, Telling)> = Vec::new();
+    for (person, kind) in all.into_iter().flat_map(|(people, kind)| people.iter().map(move |person| (*person, kind))) {
+        if person != by && told.iter().all(|(other, _)| *other != person) {
+            told.push((person, kind));
+        }
+    }
+    told
+}
+
 /// How long an editor has to insert proposed words and to say so.
 pub const CLAIM_LAPSES: Duration = Duration::seconds(30);
 

@@ -99,6 +99,72 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "Der skete en fejl hos os.")
     }
 
+    /// 422: more characters than we take; the limit is said.
+    #[must_use]
+    pub fn too_long(chars_max: usize) -> Self {
+        let too_long = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "/problems/too-long", "Teksten er for lang.");
+        too_long.with_detail(format!("Der er plads til {chars_max} tegn."))
+    }
+
+    /// 422: something in the words looks like a CPR number, and the writer has not said that it may stand there.
+    #[must_use]
+    pub fn looks_like_cpr() -> Self {
+        let looks =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "/problems/looks-like-cpr", "Teksten ser ud til at indeholde et CPR-nummer.");
+        looks.with_detail("Fjern det, eller bekræft, at det skal stå der.")
+    }
+
+    /// 422: people are named who may not read it; `who` says whom.
+    #[must_use]
+    pub fn mention_without_access(who: impl Into<String>) -> Self {
+        let without =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "/problems/mention-without-access", "En af de nævnte kan ikke læse kommentaren.");
+        without.with_detail(format!("{} har ikke adgang.", who.into()))
+    }
+
+    /// 409: what a thread was to be about does not stand in the text any more.
+    #[must_use]
+    pub fn anchor_gone(what: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, "/problems/anchor-gone", what)
+    }
+
+    /// 422: no page makes such a selection.
+    #[must_use]
+    pub const fn anchor_forged() -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "/problems/anchor-forged", "Markeringen kan ikke være lavet i dokumentet.")
+    }
+
+    /// 409: the words that others were proposed for are not the same any more.
+    #[must_use]
+    pub const fn anchor_changed() -> Self {
+        Self::new(StatusCode::CONFLICT, "/problems/anchor-changed", "Ordene er ændret, siden forslaget blev skrevet. Intet er sat ind.")
+    }
+
+    /// 409: somebody else deals with the proposed words, or has.
+    #[must_use]
+    pub fn proposal_taken(detail: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "/problems/proposal-taken", "En anden nåede det først.").with_detail(detail)
+    }
+
+    /// 409: the thread is resolved.
+    #[must_use]
+    pub fn thread_resolved() -> Self {
+        let resolved = Self::new(StatusCode::CONFLICT, "/problems/thread-resolved", "Tråden er markeret som løst.");
+        resolved.with_detail("Genåbn den for at svare.")
+    }
+
+    /// 412: somebody (or oneself in another window) changed it meanwhile.
+    #[must_use]
+    pub const fn stale() -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "/problems/stale", "Det er ændret, siden du hentede det.")
+    }
+
+    /// 428: this change needs `If-Match`.
+    #[must_use]
+    pub const fn version_required() -> Self {
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "/problems/version-required", "Forespørgslen siger ikke, hvilken udgave den ændrer.")
+    }
+
     /// The same problem with a sentence about what one can do.
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> Self {

@@ -95,7 +95,8 @@ impl Demo {
         let data_dir = std::env::temp_dir().join("samspil-http-tests");
         std::fs::create_dir_all(&data_dir).unwrap();
         let rooms = Rooms::start(store.clone(), sessions.clone(), clock, Limits::default(), Quarantine::open(&data_dir).unwrap());
-        let parts = Parts { store: store.clone(), sessions: sessions.clone(), clock, rooms, site };
+        let parts =
+            Parts { store: store.clone(), sessions: sessions.clone(), clock, rooms, site, limits: std::sync::Arc::new(Limits::default()) };
         let app = api::<()>(parts).layer(axum::middleware::from_fn(problem::carry_request_id));
         Self { app, store, sessions, now }
     }

@@ -11,6 +11,7 @@ use super::data::{
 use crate::{
     content::{self, Action, Content, Goal, Indicator, Link, SCHEMA, blocks, bullets, paragraph},
     domain::{comments::About, ids::imported},
+    rooms::anchors::Anchors,
 };
 
 /// The section of a governance document that holds its summary.
@@ -493,9 +494,13 @@ pub(super) fn section_edits(agreement: &Agreement) -> Value {
     .collect()
 }
 
-/// Its threads, and their comments.
-pub(super) fn threads(agreement: &Agreement) -> (Value, Value) {
+/// Its threads, and their comments. A quote is looked for in the goal or section that the thread is about; one that is not found there,
+/// or more than once, leaves the thread detached.
+pub(super) fn threads(agreement: &Agreement, content: &Content) -> (Value, Value) {
     let document = first_version(&agreement.id);
+    let update = content::build(content, content::first_client(document));
+    let live = content::replay([&update[..]]).expect("an update that was just built applies");
+    let mut anchors = Anchors::default();
     let mut in_order: Vec<(&Thread, &Message)> =
         agreement.comments.iter().filter_map(|thread| Some((thread, thread.messages.first()?))).collect();
     in_order.sort_by_key(|(thread, first)| (first.at, imported(&thread.id)));
@@ -505,12 +510,19 @@ pub(super) fn threads(agreement: &Agreement) -> (Value, Value) {
             (None, Some(_)) => About::Goal,
             (None, None) => About::Section,
         };
-        let detached_at = thread.anchor.quote.as_ref().map(|_| first.at);
+        let goal = maybe(thread.anchor.goal_id.as_ref());
+        let section = format!("section:{}", thread.anchor.section_key);
+        let within = |field: &str| goal.map_or_else(|| field == section, |goal| field.starts_with(&format!("goal:{goal}:")));
+        let anchor = thread.anchor.quote.as_ref().and_then(|quote| anchors.place_by_quote(imported(&thread.id), quote, within, &live));
+        let stands = anchor.as_ref().and_then(|anchor| anchor.stands.as_ref());
+        let detached_at = thread.anchor.quote.as_ref().filter(|_| stands.is_none()).map(|_| first.at);
         json!({
             "id": imported(&thread.id), "slug": thread.id, "document_id": document, "number": number, "about": about.id(),
-            "section_key": thread.anchor.section_key, "goal_id": maybe(thread.anchor.goal_id.as_ref()), "quote": thread.anchor.quote,
+            "section_key": thread.anchor.section_key, "goal_id": goal, "quote": thread.anchor.quote,
             "status": thread.status, "created_by": imported(&first.person_id), "created_at": first.at, "words": thread.anchor.quote,
-            "detached_at": detached_at,
+            "words_before": anchor.as_ref().map(|anchor| &anchor.before), "words_after": anchor.as_ref().map(|anchor| &anchor.after),
+            "field": anchor.as_ref().and_then(|anchor| anchor.field.as_ref()), "detached_at": detached_at,
+            "anchor_start": stands.map(|(start, _)| hex::encode(start)), "anchor_end": stands.map(|(_, end)| hex::encode(end)),
         })
     });
     let comments = agreement.comments.iter().flat_map(|thread| {

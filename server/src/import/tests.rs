@@ -100,6 +100,24 @@ async fn the_counts_are_those_expected(pool: PgPoolOptions, options: PgConnectOp
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn threads_stand_on_their_words(pool: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(pool, options).await;
+    let rows = sqlx::query!(
+        "SELECT quote, field, words, words_before, words_after, detached_at FROM thread WHERE about = 'words' ORDER BY document_id, number"
+    )
+    .fetch_all(store.pool())
+    .await
+    .unwrap();
+    assert_eq!(rows.len(), 10);
+    for row in &rows {
+        assert_eq!((&row.quote, row.detached_at), (&row.words, None), "{:?}", row.field);
+        assert!(row.words_before.as_ref().zip(row.words_after.as_ref()).is_some_and(|(before, after)| before.len() + after.len() > 0));
+    }
+    let cars = rows.iter().find(|row| row.quote.as_deref() == Some("ni biler")).unwrap();
+    assert_eq!(cars.field.as_deref(), Some("section:rammer"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn agreements_stand_where_expected_and_wait_for_whom_expected(pool: PgPoolOptions, options: PgConnectOptions) {
     let store = with_demo(pool, options).await;
     let slugs = slugs(&store).await;

@@ -222,7 +222,7 @@ impl Import {
         table::measurements(transaction, &rows::measurements(agreement)).await?;
         table::revisions(transaction, &rows::revisions(agreement, &content, content_sha256)).await?;
         table::section_edits(transaction, &rows::section_edits(agreement)).await?;
-        let (threads, comments) = rows::threads(agreement);
+        let (threads, comments) = rows::threads(agreement, &content);
         table::threads(transaction, &threads).await?;
         table::comments(transaction, &comments).await?;
         table::signatures(transaction, &rows::signatures(agreement, content_sha256)).await?;

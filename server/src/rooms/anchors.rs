@@ -87,6 +87,8 @@ struct Tracked {
     stands: Option<Stretch>,
     /// What it was begun on, up to [`WORDS_MAX`].
     quote: Vec<u16>,
+    /// That was all of it.
+    whole: bool,
     /// The words when they were last seen, and what stood beside them. While they stand, only as of when it was last written.
     words: Vec<u16>,
     before: Vec<u16>,
@@ -142,6 +144,7 @@ impl Anchors {
             field: row.field.as_deref().unwrap_or_default().into(),
             stands: None,
             quote: units(&row.quote),
+            whole: row.whole,
             words: units(&row.words),
             before: units(&row.before),
             after: units(&row.after),
@@ -186,6 +189,7 @@ impl Anchors {
             field: name,
             stands: Some(stretch),
             quote: cut(&text[stretch.start..stretch.end], WORDS_MAX).to_vec(),
+            whole: stretch.end - stretch.start <= WORDS_MAX,
             words: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
@@ -213,6 +217,7 @@ impl Anchors {
             field: name,
             stands: Some(stretch),
             quote: units(quote),
+            whole: true,
             words: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
@@ -563,6 +568,7 @@ impl Tracked {
             detached_at: if stands.is_some() { None } else { self.detached_at },
             stands,
             quote: text(&self.quote),
+            whole: self.whole,
             words: text(&self.words),
             before: text(&self.before),
             after: text(&self.after),

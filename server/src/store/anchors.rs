@@ -18,6 +18,8 @@ pub struct AnchorRow {
     pub stands: Option<(Vec<u8>, Vec<u8>)>,
     /// The words as they stood when the thread was begun; never written here.
     pub quote: String,
+    /// All of them: none were left out because they are too many.
+    pub whole: bool,
     /// The words when this was made.
     pub words: String,
     /// What stood before them.
@@ -41,6 +43,7 @@ pub(super) async fn of_document(transaction: &mut Transaction, document: Documen
         thread: row.id,
         field: row.field,
         stands: row.anchor_start.zip(row.anchor_end),
+        whole: !row.quote.ends_with('…'),
         quote: row.quote,
         words: row.words,
         before: row.words_before.unwrap_or_default(),

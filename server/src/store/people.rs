@@ -28,6 +28,44 @@ impl Store {
             .collect()
     }
 
+    /// Where the organisation has put these people.
+    pub async fn placements_of(&self, people: &[PersonId]) -> Result<HashMap<PersonId, Vec<Placement>>> {
+        let ids: Vec<Uuid> = people.iter().map(|person| person.0).collect();
+        let rows = sqlx::query!(
+            r#"SELECT person_id, role, org_id, from_day AS "from_day: NaiveDate", to_day AS "to_day: NaiveDate"
+               FROM person_role WHERE person_id = ANY($1)"#,
+            &ids
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let mut placements: HashMap<PersonId, Vec<Placement>> = people.iter().map(|person| (*person, Vec::new())).collect();
+        for row in rows {
+            let role = Role::from_id(&row.role).ok_or(Error::Unknown { table: "person_role", what: "role", value: row.role })?;
+            let placement = Placement { role, org: OrgId(row.org_id), from: row.from_day, to: row.to_day };
+            placements.entry(PersonId(row.person_id)).or_default().push(placement);
+        }
+        Ok(placements)
+    }
+
+    /// People in whose name a word begins like this, by name; those after this name and id.
+    pub async fn people_named(&self, begins: &str, after: Option<(&str, PersonId)>, limit: i64) -> Result<Vec<PersonRow>> {
+        let (name, id) = after.unzip();
+        let rows = sqlx::query_as!(
+            PersonRow,
+            r#"SELECT id, given_name, family_name, display_name, title, access_version FROM person
+               WHERE ($1 = '' OR starts_with(lower(display_name COLLATE "C.utf8"), lower($1)) OR position(lower(' ' || $1) IN lower(display_name COLLATE "C.utf8")) > 0)
+                 AND ($2::text IS NULL OR (display_name, id) > ($2 COLLATE danish, $3::uuid))
+               ORDER BY display_name, id LIMIT $4"#,
+            begins,
+            name,
+            id.map(|id| id.0),
+            limit
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows)
+    }
+
     /// The person of this id, as we know it or as the data had it that they were imported from. Never by name or address.
     pub async fn person_by_key(&self, key: &str) -> Result<Option<PersonId>> {
         let id = sqlx::query_scalar!("SELECT id FROM person WHERE slug = $1 OR id::text = $1", key).fetch_optional(self.pool()).await?;

@@ -51,3 +51,13 @@ fn every_id_names_what_it_came_from() {
     }
     assert_eq!((About::from_id(""), Wording::from_id("taken")), (None, None));
 }
+
+#[test]
+fn each_is_told_once_of_what_concerns_them_most_and_nobody_of_what_they_did() {
+    let people: Vec<PersonId> = (1..=4).map(|id| PersonId(uuid::Uuid::from_u128(id))).collect();
+    let [by, named, writer, party] = people[..] else { unreachable!("there are four") };
+    let told = told_of(by, &[named, by], &[writer, named, by], &[by, party, writer], false);
+    assert_eq!(told, [(named, Telling::Mention), (writer, Telling::Reply), (party, Telling::Comment)]);
+    assert_eq!(told_of(by, &[], &[], &[by, party], true), [(party, Telling::Proposal)]);
+    assert_eq!(told_of(by, &[], &[by], &[], false), []);
+}
