@@ -3,6 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use openidconnect::reqwest::Method;
 use samspil_client_protocol::message::Event;
+use samspil_server::config::Limits;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -284,6 +285,7 @@ async fn r12_proposed_words_are_inserted_once_and_only_for_the_words_they_replac
     let (one, other) = tokio::join!(leader.act(&thread, "proposal/claim", &nothing), head.act(&thread, "proposal/claim", &nothing));
     let (mut winner, mut loser, lost) = if one.status == 200 { (leader, head, other) } else { (head, leader, one) };
     assert!(refused(&lost, 409, "/problems/proposal-taken").ends_with("er ved at indsætte forslaget."));
+    winner.live.until("the words that it replaces", |live| live.says("tolv små spor")).await;
     winner
         .live
         .change(|transaction| {
@@ -312,9 +314,7 @@ async fn r12_proposed_words_are_inserted_once_and_only_for_the_words_they_replac
     let thread = created(&teacher.post(&threads, &new).await);
     winner.live.type_in(SECTION, 10, "X").await;
     winner.live.until_settled().await;
-    let claimed = loser.act(&thread, "proposal/claim", &json!({})).await;
-    assert_eq!(claimed.status, 409, "{} {}", claimed.json(), winner.browser.content(winner.document).await);
-    refused(&claimed, 409, "/problems/anchor-changed");
+    refused(&loser.act(&thread, "proposal/claim", &json!({})).await, 409, "/problems/anchor-changed");
     let declined = loser.act(&thread, "proposal", &json!({ "outcome": "declined" })).await.json();
     assert_eq!(declined["proposal"]["state"], "declined");
     server.stop().await;
@@ -350,5 +350,36 @@ async fn those_concerned_are_told_in_the_transaction_of_what_happened() {
             (people::TEACHER, "resolved"),
         ]
     );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l15_what_is_said_beside_a_text_is_bounded() {
+    let limits =
+        Limits { comment_chars_max: 10, comment_mentions_max: 2, thread_comments_max: 3, document_threads_max: 5, ..Limits::default() };
+    let server = TestServer::start_with(limits).await;
+    let mut teacher = At::desk(&server, people::TEACHER).await;
+    let whole = json!({ "kind": "document" });
+    for chars in [9, 10] {
+        created(&teacher.begin(whole.clone(), &"å".repeat(chars)).await);
+    }
+    let said = refused(&teacher.begin(whole.clone(), &"å".repeat(11)).await, 422, "/problems/too-long");
+    assert_eq!(said, "Der er plads til 10 tegn.");
+
+    // The demo has begun three threads here.
+    refused(&teacher.begin(whole, "En til").await, 409, "/problems/conflict");
+    let threads = teacher.browser.get(&format!("/api/documents/{}/threads", teacher.document)).await.json();
+    assert_eq!(threads.as_array().unwrap().len(), 5);
+
+    let offered = teacher.browser.get(&format!("/api/documents/{}/mentionable", teacher.document)).await.json();
+    let people: Vec<&Value> = offered["items"].as_array().unwrap().iter().map(|person| &person["id"]).collect();
+    let thread = threads[4].clone();
+    let reply = |mentions: &[&Value]| json!({ "id": Uuid::new_v4(), "body": "Ja", "mentions": mentions });
+    refused(&teacher.act(&thread, "comments", &reply(&people[..3])).await, 422, "/problems/invalid");
+    for named in 1..=2 {
+        created(&teacher.act(&thread, "comments", &reply(&people[..named])).await);
+    }
+    refused(&teacher.act(&thread, "comments", &reply(&[])).await, 409, "/problems/conflict");
+    assert_eq!(teacher.thread(&thread).await["comments"].as_array().unwrap().len(), 3, "what was refused is not there");
     server.stop().await;
 }

@@ -102,13 +102,13 @@ limits! {
     request_ms_max: u64 = 30_000, "SAMSPIL_LIMIT_REQUEST_MS_MAX";
     /// Seconds that an update may wait to be saved before `/readyz` says that the server cannot be used.
     unacknowledged_s_max: u64 = 10, "SAMSPIL_LIMIT_UNACKNOWLEDGED_S_MAX";
-    /// L14: characters in a comment, and in proposed wording.
+    /// L15: characters in a comment, and in proposed wording.
     comment_chars_max: usize = 4_000, "SAMSPIL_LIMIT_COMMENT_CHARS_MAX";
-    /// L14: people that one comment names.
+    /// L15: people that one comment names.
     comment_mentions_max: usize = 20, "SAMSPIL_LIMIT_COMMENT_MENTIONS_MAX";
-    /// L14: comments in one thread.
+    /// L15: comments in one thread.
     thread_comments_max: usize = 500, "SAMSPIL_LIMIT_THREAD_COMMENTS_MAX";
-    /// L14: threads beside one document.
+    /// L15: threads beside one document.
     document_threads_max: usize = 2_000, "SAMSPIL_LIMIT_DOCUMENT_THREADS_MAX";
     /// Milliseconds that the server takes at most to stop.
     stop_ms_max: u64 = 2_000, "SAMSPIL_LIMIT_STOP_MS_MAX";

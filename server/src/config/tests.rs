@@ -134,6 +134,10 @@ const TRIED: &[(&str, &str, &str)] = &[
     ("room_unsaved_updates_max", ROOM_LIMITS, "l11_room_unsaved_updates_max"),
     ("room_unsaved_bytes_max", ROOM_LIMITS, "l11_room_unsaved_bytes_max"),
     ("refusals_before_close", ROOM_LIMITS, "l13_refusals_before_close"),
+    ("comment_chars_max", COMMENTS, "l15_what_is_said_beside_a_text_is_bounded"),
+    ("comment_mentions_max", COMMENTS, "l15_what_is_said_beside_a_text_is_bounded"),
+    ("thread_comments_max", COMMENTS, "l15_what_is_said_beside_a_text_is_bounded"),
+    ("document_threads_max", COMMENTS, "l15_what_is_said_beside_a_text_is_bounded"),
     ("journal_batch_updates_max", ROOM_LIMITS, "journal_batch_updates_max"),
     ("journal_batch_bytes_max", ROOM_LIMITS, "journal_batch_bytes_max"),
 ];
@@ -157,6 +161,7 @@ const NOT_YET: &[&str] = &[
     "unacknowledged_s_max",
     "stop_ms_max",
 ];
+const COMMENTS: &str = include_str!("../../../tests/comments.rs");
 const LIVE: &str = include_str!("../../../tests/live.rs");
 const ADMISSION: &str = include_str!("../rooms/admission/tests.rs");
 const ROOM: &str = include_str!("../rooms/room/tests.rs");

@@ -201,6 +201,7 @@ fn as_log(updates: &[Bytes], owners: &BTreeMap<u64, Option<PersonId>>) -> Log {
         snapshot: None,
         updates: (1..).zip(updates).map(|(seq, payload)| Logged { seq, payload: payload.clone() }).collect(),
         owners: owners.iter().map(|(client, person)| Owner { client: *client, person: *person, retired: false }).collect(),
+        anchors: Vec::new(),
     }
 }
 
