@@ -49,7 +49,7 @@ use crate::{
 /// At most so many people are offered at a time.
 const MENTIONABLE_MAX: usize = 20;
 /// So many names are looked through at a time for those.
-const NAMES_AT_A_TIME: i64 = 200;
+const NAMES_AT_A_TIME: usize = 200;
 
 /// The comment threads beside the text, resolved ones too, by number: for those who may comment and for the executive board. Who only
 /// reads (the council, an auditor) reads what was agreed, not how it was talked over.
@@ -392,7 +392,7 @@ pub(super) async fn mentionable(
         let others = found.iter().filter(|row| row.id != signed_in.principal.person.0 && readers.contains(&PersonId(row.id)));
         items.extend(others.map(people::show).take(MENTIONABLE_MAX - items.len()));
         match found.last() {
-            Some(last) if found.len() as i64 == NAMES_AT_A_TIME => after = Some((last.display_name.clone(), PersonId(last.id))),
+            Some(last) if found.len() == NAMES_AT_A_TIME => after = Some((last.display_name.clone(), PersonId(last.id))),
             _ => break,
         }
     }
@@ -566,9 +566,9 @@ impl Desk {
             return Ok(named);
         }
         let known = self.store.people(&without).await?;
-        let mut names: Vec<&str> = known.values().map(|row| &row.display_name[..]).collect();
-        names.sort_unstable();
-        Err(Problem::mention_without_access(if names.is_empty() { "En af de nævnte".to_owned() } else { names.join(", ") }))
+        let mut who: Vec<&str> = known.values().map(|row| &row.display_name[..]).collect();
+        who.sort_unstable();
+        Err(Problem::mention_without_access(if who.is_empty() { "En af de nævnte".to_owned() } else { who.join(", ") }))
     }
 
     /// What a new thread is about, as it stands in the document now.

@@ -100,7 +100,8 @@ pub struct Batch {
 
 impl Batch {
     /// Nothing has to be written with its words.
-    fn is_words_alone(&self) -> bool {
+    #[must_use]
+    pub fn is_words_alone(&self) -> bool {
         self.projection.is_none() && self.anchors.is_empty()
     }
 

@@ -48,7 +48,7 @@ impl Store {
     }
 
     /// People in whose name a word begins like this, by name; those after this name and id.
-    pub async fn people_named(&self, begins: &str, after: Option<(&str, PersonId)>, limit: i64) -> Result<Vec<PersonRow>> {
+    pub async fn people_named(&self, begins: &str, after: Option<(&str, PersonId)>, limit: usize) -> Result<Vec<PersonRow>> {
         let (name, id) = after.unzip();
         let rows = sqlx::query_as!(
             PersonRow,
@@ -59,7 +59,7 @@ impl Store {
             begins,
             name,
             id.map(|id| id.0),
-            limit
+            i64::try_from(limit).unwrap_or(i64::MAX)
         )
         .fetch_all(self.pool())
         .await?;

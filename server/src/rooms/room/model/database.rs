@@ -91,6 +91,7 @@ impl Database {
                 .iter()
                 .map(|(client, (person, retired))| Owner { client: *client, person: *person, retired: *retired })
                 .collect(),
+            anchors: Vec::new(),
         }
     }
 
@@ -117,7 +118,7 @@ impl Database {
         if !without.owners && batch.clients.iter().any(|(client, person)| owners[client] != (Some(*person), false)) {
             return Err(NotAppended::ClientTaken);
         }
-        if self.head() > batch.head && batch.projection.is_some() {
+        if self.head() > batch.head && !batch.is_words_alone() {
             return Err(NotAppended::Behind);
         }
         self.owners = owners;

@@ -94,6 +94,7 @@ fn batch(random: &mut StdRng, model: &Database, document: DocumentId, people: &[
         rows,
         clients,
         projection: random.random_ratio(1, 5).then(crate::content::Projection::default),
+        anchors: Vec::new(),
         at: now(),
     }
 }
