@@ -49,6 +49,8 @@ const EDGES_MAX: usize = 64;
 const MOVED_MIN: usize = 4;
 /// Pairing what is not exactly alike looks at so many units at most; a paste of a whole document must not hold everybody up.
 const PAIRING_MAX: usize = 1 << 20;
+/// And compares two that differ in several places only while they are short.
+const ALIGNING_MAX: usize = 1 << 18;
 
 /// Where the words of a document's threads stand.
 #[derive(Default)]
@@ -634,7 +636,7 @@ struct Moves {
 struct Moved {
     from_flow: usize,
     to_flow: usize,
-    /// Where the stretches stood, where they stand now, and how long they are, in order: one, or two with something new between them.
+    /// Where the stretches stood, where they stand now, and how long they are, in order, with something new or lost between them.
     stretches: Vec<(usize, usize, usize)>,
 }
 
@@ -733,7 +735,7 @@ impl<'f> Pairing<'f> {
     }
 }
 
-/// What two words have in common, if one is a part of the other or they differ in one place only: places in both, and how long.
+/// What two stretches of words have in common: places in both, and how long, in order.
 fn aligned(one: &[u16], other: &[u16]) -> Vec<(usize, usize, usize)> {
     if one.len().min(other.len()) < MOVED_MIN {
         return Vec::new();
@@ -744,13 +746,31 @@ fn aligned(one: &[u16], other: &[u16]) -> Vec<(usize, usize, usize)> {
     if let Some(at) = occurrences(one, other, whole(one)).next() {
         return vec![(at, 0, other.len())];
     }
-    let first = one.iter().zip(other).take_while(|(one, other)| one == other).count();
-    let last = one[first..].iter().rev().zip(other[first..].iter().rev()).take_while(|(one, other)| one == other).count();
-    if first + last < one.len().min(other.len()) {
-        return Vec::new();
+    let mut parts = Vec::new();
+    if one.len().saturating_mul(other.len()) <= ALIGNING_MAX {
+        common_parts(one, other, (0, 0), &mut parts);
     }
-    let parts = [(0, 0, first), (one.len() - last, other.len() - last, last)];
-    parts.into_iter().filter(|(_, _, len)| *len > 0).collect()
+    parts
+}
+
+/// The longest part that both have, and what stands before and after it in the same way.
+fn common_parts(one: &[u16], other: &[u16], (one_at, other_at): (usize, usize), parts: &mut Vec<(usize, usize, usize)>) {
+    let (mut longest, mut row) = ((0, 0, 0), vec![0; other.len() + 1]);
+    for (at, unit) in one.iter().enumerate() {
+        for (there, same) in other.iter().enumerate().rev() {
+            row[there + 1] = if unit == same { row[there] + 1 } else { 0 };
+            if row[there + 1] > longest.2 {
+                longest = (at + 1 - row[there + 1], there + 1 - row[there + 1], row[there + 1]);
+            }
+        }
+    }
+    let (here, there, len) = longest;
+    if len < MOVED_MIN {
+        return;
+    }
+    common_parts(&one[..here], &other[..there], (one_at, other_at), parts);
+    parts.push((one_at + here, other_at + there, len));
+    common_parts(&one[here + len..], &other[there + len..], (one_at + here + len, other_at + there + len), parts);
 }
 
 /// Hears what an update did: in which texts it wrote, and in which fields texts came or went.

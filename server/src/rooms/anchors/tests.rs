@@ -605,3 +605,43 @@ fn occurrences_are_all_found_and_only_those_that_share_something_with_the_stretc
     assert_eq!(find("ab", "abc", 0, 2), [0usize; 0]);
     assert_eq!(find("ab", "", 0, 2), [0usize; 0]);
 }
+
+/// What 500 threads cost a room for each keystroke, printed; a figure decides nothing here. Release builds count:
+/// `cargo test --release -p samspil-server --lib anchors_cost -- --nocapture`.
+#[test]
+fn anchors_cost_little_for_each_update() {
+    const THREADS: usize = 500;
+    let texts: Vec<String> =
+        (0..200).map(|at| format!("Afsnit {at:03} handler om noget, der er værd at læse, og er ikke længere end {at:03} andre.")).collect();
+    let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let figure = |threads: usize, detached: bool| {
+        let mut desk = Desk::with(&refs, &MAAL);
+        for at in 0..threads {
+            let quote = format!("{:03} handler om noget", at % 200);
+            desk.anchors.place_by_quote(Uuid::new_v4(), &quote, |field| field == SECTION, &desk.doc).unwrap();
+        }
+        if detached {
+            desk.write(|t| (0..100).for_each(|_| delete_block(t, SECTION, 0)));
+        }
+        let updates: Vec<Vec<u8>> = (0..200).map(|at| desk.page.write(|t| type_in(t, SECTION, at % 50, 3, "x"))).collect();
+        let split = desk.page.write(|t| split(t, SECTION, 20, 30));
+        let mut after = std::time::Duration::ZERO;
+        for update in &updates {
+            desk.doc.transact_mut().apply_update(Update::decode_v1(update).unwrap()).unwrap();
+            let begun = std::time::Instant::now();
+            desk.anchors.after(&desk.doc);
+            after += begun.elapsed();
+        }
+        desk.doc.transact_mut().apply_update(Update::decode_v1(&split).unwrap()).unwrap();
+        let begun = std::time::Instant::now();
+        desk.anchors.after(&desk.doc);
+        println!("{threads} threads, detached: {detached}: {:?} for a keystroke, {:?} for a split", after / 200, begun.elapsed());
+        if threads > 0 {
+            assert_mirrored(&desk.anchors, &desk.doc);
+        }
+        desk.anchors.threads.values().filter(|tracked| tracked.stands.is_some()).count()
+    };
+    assert_eq!(figure(0, false), 0);
+    assert_eq!(figure(THREADS, false), THREADS);
+    assert_eq!(figure(THREADS, true), 200);
+}
