@@ -22,6 +22,10 @@ use samspil_server::{BUILD, auth, stop_points, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
+/// Chosen by measuring (docs/decisions/0007); how it behaves stands in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Samspil: the server on which a municipality holds its structured dialogue.
 #[derive(Parser)]
 #[command(version = BUILD, max_term_width = 120)]
