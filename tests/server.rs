@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use openidconnect::reqwest::Method;
 use samspil_client_protocol::frame;
+use samspil_server::config::Limits;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
@@ -68,6 +69,22 @@ async fn another_sites_page_changes_nothing() {
     assert_eq!(browser.get("/api/me").await.status, 200);
     assert_eq!(browser.send_json(Method::POST, "/auth/logout", &json!({})).await.status, 303);
     assert_eq!(browser.get("/api/me").await.status, 401);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_request_bytes_max() {
+    let server = TestServer::start_with(Limits { request_bytes_max: 1_000, ..Limits::default() }).await;
+    let mut leader = server.sign_in(people::LEADER).await;
+    let document = leader.document_of("Fjordskolen").await;
+    let body = |text: &str| json!({ "pieces": [{ "place": "rammer", "text": text }] });
+    let empty = body("").to_string().len();
+    for (bytes, status) in [(999, 201), (1_000, 201), (1_001, 413)] {
+        let body = body(&"x".repeat(bytes - empty));
+        assert_eq!(body.to_string().len(), bytes);
+        let answer = leader.send_json(Method::POST, &format!("/api/documents/{document}/proposals"), &body).await;
+        assert_eq!(answer.status, status, "{bytes} bytes: {}", String::from_utf8_lossy(&answer.body));
+    }
     server.stop().await;
 }
 

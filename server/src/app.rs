@@ -208,7 +208,9 @@ impl Running {
                 serving.abort();
             }
         }
-        self.store.close().await;
+        if tokio::time::timeout_at(give_up, self.store.close()).await.is_err() {
+            tracing::warn!("some questions to the database did not end in time and were cut off");
+        }
     }
 }
 
@@ -268,5 +270,53 @@ async fn serve(listener: TcpListener, router: Router, stop_accepting: Cancellati
     let served = axum::serve(listener, service).with_graceful_shutdown(stop_accepting.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the server stopped listening");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// How long it takes to stop a server on which a request takes so long, and whether that came to its end.
+    async fn stopped(stop_ms_max: u64, request_takes_ms: u64) -> (Duration, bool) {
+        let limits = Limits { stop_ms_max, ..Limits::default() };
+        let store = Store::connect("postgres://localhost/nobody-asks", 1).unwrap();
+        let sessions = Sessions::new(store.clone(), "http://localhost");
+        let data_dir = std::env::temp_dir().join(format!("samspil-app-tests-{}", std::process::id()));
+        std::fs::create_dir_all(&data_dir).unwrap();
+        let quarantine = Quarantine::open(&data_dir).unwrap();
+        std::fs::remove_dir_all(data_dir).unwrap();
+        let rooms = Rooms::start(store.clone(), sessions.clone(), Clock::machine(), limits.clone(), quarantine);
+        let origin = HeaderValue::from_static("http://localhost");
+        let gateway = Gateway::new(store.clone(), sessions, rooms.clone(), Clock::machine(), limits.clone(), origin);
+        let done = CancellationToken::new();
+        let ending = done.clone();
+        let request = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(request_takes_ms)).await;
+            ending.cancel();
+        });
+        let running = Running {
+            addr: "127.0.0.1:1".parse().unwrap(),
+            public_url: "http://localhost".to_owned(),
+            stop_within: Duration::from_millis(limits.stop_ms_max),
+            stopping: Stopping::default(),
+            stop_accepting: CancellationToken::new(),
+            rooms,
+            gateway,
+            store,
+            serving: vec![request],
+        };
+        let began = Instant::now();
+        running.stop().await;
+        (began.elapsed(), done.is_cancelled())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stop_ms_max() {
+        assert_eq!(stopped(2_000, 1_999).await, (Duration::from_millis(1_999), true));
+        assert_eq!(stopped(2_000, 2_000).await.0, Duration::from_secs(2), "whichever comes first");
+        assert_eq!(stopped(2_000, 2_001).await, (Duration::from_secs(2), false));
     }
 }

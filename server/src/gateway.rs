@@ -189,13 +189,7 @@ impl Gateway {
         metrics::gauge!("samspil_peers").increment(1);
         let began = Instant::now();
         let mut sent = Traffic::new("out");
-        let mut reader = Reader {
-            hearing: socket.hearing(&self.limits),
-            outbox: outbox.clone(),
-            updates: Bucket::new(self.limits.peer_updates_per_s, self.limits.peer_updates_burst),
-            gone: false,
-            traffic: Traffic::new("in"),
-        };
+        let mut reader = Reader::new(&socket, outbox.clone(), &self.limits);
         let (ended, closed) = {
             let mut writing = pin!(write(&socket.stream, &outbox, &mut sent).fuse());
             let ended = tokio::select! {
@@ -247,7 +241,6 @@ impl Gateway {
     /// Passes on what the peer says, until it ends. Answers why it did.
     async fn listen(&self, reader: &mut Reader<'_>, room: &RoomHandle, peer: PeerId, session: SessionId) -> &'static str {
         let mut seen = Instant::now();
-        let stalled = Duration::from_secs(self.limits.peer_stalled_s);
         loop {
             let frame = match reader.next().await {
                 Ok(frame) => frame,
@@ -258,13 +251,8 @@ impl Gateway {
             if is_use {
                 stop_points::reach(StopPoint::FrameReceived);
             }
-            match tokio::time::timeout(stalled, room.frame(peer, frame)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return "the room ended",
-                Err(_) => {
-                    reader.outbox.close(CloseCode::ComeBack, "nothing can be taken in at the moment");
-                    return "no progress for too long";
-                }
+            if let Err(ended) = reader.pass_on(room, peer, frame).await {
+                return ended;
             }
             if is_use && seen.elapsed() >= SEEN_EVERY {
                 seen = Instant::now();
@@ -329,6 +317,8 @@ struct Reader<'s> {
     hearing: Hearing<'s>,
     outbox: Arc<Outbox>,
     updates: Bucket,
+    /// So long a frame may wait for the room.
+    stalled: Duration,
     /// The peer has said goodbye, or broke off.
     gone: bool,
     traffic: Traffic,
@@ -378,7 +368,30 @@ const fn code_name(code: Option<CloseCode>) -> &'static str {
     }
 }
 
-impl Reader<'_> {
+impl<'s> Reader<'s> {
+    fn new(socket: &'s Socket, outbox: Arc<Outbox>, limits: &Limits) -> Self {
+        Self {
+            hearing: socket.hearing(limits),
+            outbox,
+            updates: Bucket::new(limits.peer_updates_per_s, limits.peer_updates_burst),
+            stalled: Duration::from_secs(limits.peer_stalled_s),
+            gone: false,
+            traffic: Traffic::new("in"),
+        }
+    }
+
+    /// Passes a frame on, as soon as the room has time for it. `Err`: why that came to nothing.
+    async fn pass_on(&self, room: &RoomHandle, peer: PeerId, frame: Bytes) -> Result<(), &'static str> {
+        match tokio::time::timeout(self.stalled, room.frame(peer, frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err("the room ended"),
+            Err(_) => {
+                self.outbox.close(CloseCode::ComeBack, "nothing can be taken in at the moment");
+                Err("no progress for too long")
+            }
+        }
+    }
+
     /// The next frame. `Err`: why there is none.
     async fn next(&mut self) -> Result<Bytes, &'static str> {
         loop {
@@ -519,3 +532,6 @@ fn saturating(number: usize) -> u32 {
 pub fn origin_of(public_url: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(public_url.trim_end_matches('/')).ok()
 }
+
+#[cfg(test)]
+mod tests;

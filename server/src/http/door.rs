@@ -71,3 +71,30 @@ pub async fn careful_headers(State(own): State<OwnOrigin>, request: Request, nex
 pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     Problem::internal().into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, http::StatusCode, middleware::from_fn_with_state, routing::get};
+    use tokio::time::Instant;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// What is answered to a request that takes so long, and after how long.
+    async fn asked(takes_ms: u64) -> (StatusCode, Duration) {
+        let slow = get(move || async move {
+            tokio::time::sleep(Duration::from_millis(takes_ms)).await;
+        });
+        let app = Router::new().route("/", slow).layer(from_fn_with_state(Patience(Duration::from_secs(30)), in_time));
+        let began = Instant::now();
+        let answer = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        (answer.status(), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l14_request_ms_max() {
+        assert_eq!(asked(29_999).await, (StatusCode::OK, Duration::from_millis(29_999)));
+        assert_eq!(asked(30_000).await.1, Duration::from_secs(30), "whichever comes first");
+        assert_eq!(asked(30_001).await, (StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)));
+    }
+}

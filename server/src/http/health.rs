@@ -60,11 +60,10 @@ pub async fn readyz(
     State(limits): State<Arc<Limits>>,
     State(stopping): State<Stopping>,
 ) -> Response {
-    let waiting = unacknowledged_age(&rooms, clock);
     let ready = if stopping.0.load(Ordering::Relaxed) {
         Err(NotReady::Stopping)
-    } else if waiting > Duration::from_secs(limits.unacknowledged_s_max) {
-        Err(NotReady::NotSaving(waiting.as_secs()))
+    } else if let Err(why) = saves(unacknowledged_age(&rooms, clock), &limits) {
+        Err(why)
     } else {
         tokio::time::timeout(DATABASE_PATIENCE, can_be_written(&store)).await.unwrap_or(Err(NotReady::Silent))
     };
@@ -75,6 +74,10 @@ pub async fn readyz(
             (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
         }
     }
+}
+
+fn saves(waiting: Duration, limits: &Limits) -> Result<(), NotReady> {
+    if waiting > Duration::from_secs(limits.unacknowledged_s_max) { Err(NotReady::NotSaving(waiting.as_secs())) } else { Ok(()) }
 }
 
 async fn can_be_written(store: &Store) -> Result<(), NotReady> {
@@ -102,4 +105,17 @@ pub async fn metrics(State(store): State<Store>, State(rooms): State<Rooms>, Sta
     let figures = telemetry::figures();
     figures.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], figures.render()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unacknowledged_s_max() {
+        let limits = Limits { unacknowledged_s_max: 10, ..Limits::default() };
+        assert!(saves(Duration::from_millis(9_999), &limits).is_ok());
+        assert!(saves(Duration::from_secs(10), &limits).is_ok());
+        assert_eq!(saves(Duration::from_millis(10_001), &limits).unwrap_err().to_string(), "words have been waiting for 10 s to be saved");
+    }
 }

@@ -64,22 +64,35 @@ impl Journal {
 }
 
 async fn write(mut appender: Appender, mut inbox: mpsc::Receiver<Job>, updates_max: usize, bytes_max: usize) {
-    while let Some(first) = inbox.recv().await {
-        let mut updates = first.batch.rows.len();
-        let mut bytes = first.batch.bytes();
-        let mut jobs = vec![first];
-        while updates < updates_max && bytes < bytes_max {
-            let Ok(job) = inbox.try_recv() else { break };
-            updates += job.batch.rows.len();
-            bytes += job.batch.bytes();
-            jobs.push(job);
-        }
+    let mut next = None;
+    while let Some(first) = match next.take() {
+        Some(job) => Some(job),
+        None => inbox.recv().await,
+    } {
+        let mut jobs = gather(first, &mut inbox, &mut next, updates_max, bytes_max);
+        let updates: usize = jobs.iter().map(|job| job.batch.rows.len()).sum();
         // Rows are locked in ascending order of the documents' ids.
         jobs.sort_by_key(|job| job.batch.document);
         metrics::histogram!("samspil_journal_batch_updates").record(u32::try_from(updates).unwrap_or(u32::MAX));
         stop_points::reach(StopPoint::Gathered);
         append_all(&mut appender, jobs).await;
     }
+}
+
+/// What goes together in one transaction: never more than fits, unless a room's own batch is larger. What did not fit is the `next`.
+fn gather(first: Job, inbox: &mut mpsc::Receiver<Job>, next: &mut Option<Job>, updates_max: usize, bytes_max: usize) -> Vec<Job> {
+    let (mut updates, mut bytes) = (first.batch.rows.len(), first.batch.bytes());
+    let mut jobs = vec![first];
+    while let Ok(job) = inbox.try_recv() {
+        updates += job.batch.rows.len();
+        bytes += job.batch.bytes();
+        if updates > updates_max || bytes > bytes_max {
+            *next = Some(job);
+            break;
+        }
+        jobs.push(job);
+    }
+    jobs
 }
 
 /// Appends what can be appended. Rooms whose rights changed are told at once, the others are tried again without them.
@@ -159,4 +172,60 @@ async fn appended(appender: &mut Appender, batches: &[&Batch]) -> Result<Vec<u64
 fn answer(job: Job, appended: Appended) {
     // The room may be gone; then nobody waits for it.
     let _ = job.answer.send(appended);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::ids::{DocumentId, PersonId, SessionId},
+        store::log::{Row, Versions},
+    };
+
+    /// A room's batch of so many updates of two bytes.
+    fn job(updates: usize) -> Job {
+        let (person, session) = (PersonId(uuid::Uuid::nil()), SessionId(uuid::Uuid::nil()));
+        let row = Row { person, session, payload: bytes::Bytes::from_static(b"to"), hash: [0; 32] };
+        let document = DocumentId(uuid::Uuid::nil());
+        let batch = Batch {
+            document,
+            head: 0,
+            versions: Versions::default(),
+            rows: vec![row; updates],
+            clients: Vec::new(),
+            projection: None,
+            anchors: Vec::new(),
+            at: chrono::DateTime::UNIX_EPOCH,
+        };
+        Job { batch, answer: oneshot::channel().0 }
+    }
+
+    /// How many updates go in each transaction, when batches of two, three and one wait.
+    fn together(updates_max: usize, bytes_max: usize) -> Vec<usize> {
+        let (jobs, mut inbox) = mpsc::channel(3);
+        for updates in [3, 1] {
+            jobs.try_send(job(updates)).unwrap_or_else(|_| panic!("there is room"));
+        }
+        let mut next = Some(job(2));
+        let mut together = Vec::new();
+        while let Some(first) = next.take() {
+            let gathered = gather(first, &mut inbox, &mut next, updates_max, bytes_max);
+            together.push(gathered.iter().map(|job| job.batch.rows.len()).sum());
+        }
+        together
+    }
+
+    #[test]
+    fn journal_batch_updates_max_of_many_rooms() {
+        assert_eq!(together(6, 100), [6]);
+        assert_eq!(together(5, 100), [5, 1]);
+        assert_eq!(together(4, 100), [2, 4]);
+    }
+
+    #[test]
+    fn journal_batch_bytes_max_of_many_rooms() {
+        assert_eq!(together(100, 11), [5, 1]);
+        assert_eq!(together(100, 10), [5, 1]);
+        assert_eq!(together(100, 9), [2, 4]);
+    }
 }

@@ -192,6 +192,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn l10_peer_queue_messages_max() {
+        for (number, last) in [(2, Ok(())), (3, Ok(())), (4, Err(TooSlow))] {
+            let (outbox, mut frames) = (Outbox::new(1 << 20, 3), VecDeque::new());
+            outbox.push(frame()).unwrap();
+            tokio::time::advance(BURST_PATIENCE).await;
+            let pushed: Vec<_> = (1..number).map(|_| outbox.push(frame())).collect();
+            assert_eq!(pushed.last(), Some(&last), "{number} frames");
+            let close = last.is_err().then_some(SENT_AWAY.close).flatten();
+            assert_eq!(outbox.take(&mut frames).await, Taken { pong: None, close });
+            assert_eq!(frames.len(), if last.is_ok() { number } else { 0 });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l10_peer_queue_bytes_max() {
+        for (bytes, second) in [(4, Ok(())), (5, Ok(())), (6, Err(TooSlow))] {
+            let (outbox, mut frames) = (Outbox::new(10, 100), VecDeque::new());
+            outbox.push(Bytes::from_static(b"first")).unwrap();
+            assert_eq!(outbox.push(vec![0; bytes].into()), second, "5 + {bytes} bytes");
+            let close = second.is_err().then_some(SENT_AWAY.close).flatten();
+            assert_eq!(outbox.take(&mut frames).await, Taken { pong: None, close });
+            assert_eq!(frames.len(), if second.is_ok() { 2 } else { 0 });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn l10_of_much_that_waits_some_is_taken_at_a_time_and_goodbye_comes_last() {
         let (outbox, mut frames) = (Outbox::new(4 * TAKEN_BYTES, 100), VecDeque::new());
         let large = Bytes::from(vec![0; TAKEN_BYTES + 1]);

@@ -77,6 +77,10 @@ pub struct Rooms {
 pub struct Unavailable;
 
 impl Registry {
+    pub(super) fn empty() -> Self {
+        Self { rooms: Mutex::default() }
+    }
+
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +102,7 @@ impl Rooms {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
         let ended = sessions.ended();
         let rooms = Self {
-            registry: Arc::new(Registry { rooms: Mutex::default() }),
+            registry: Arc::new(Registry::empty()),
             around: Surroundings { store, sessions, journal, clock, limits, quarantine, main: Handle::current() },
             threads: Arc::new((0..threads).map(room_thread).collect()),
             spread: RandomState::new(),
@@ -237,6 +241,14 @@ impl RoomHandle {
     pub async fn leave(&self, peer: PeerId) {
         // A room that has ended has forgotten everybody.
         let _ = self.inbox.send(Input::Leave(peer)).await;
+    }
+
+    /// For tests: a room that has no time for anything more until what it has been told is taken out of here.
+    #[cfg(test)]
+    pub(crate) fn busy() -> (Self, mpsc::Receiver<Input>) {
+        let (inbox, receiver) = mpsc::channel(1);
+        inbox.try_send(Input::Refresh).unwrap_or_else(|_| unreachable!("there is room for one"));
+        (Self { inbox, watched: Arc::default(), backlog: Arc::default() }, receiver)
     }
 
     fn watched(&self) -> Watched {

@@ -411,7 +411,9 @@ impl Room {
         let mut in_flight = InFlight { frames: Vec::new(), rows: Vec::new(), settled: BTreeMap::new(), alone: false, threads: Vec::new() };
         let mut touches_goals = false;
         let mut bytes = 0;
-        while let Some(mut waiting) = self.waiting.pop_front() {
+        let (updates_max, bytes_max) = (self.limits.journal_batch_updates_max, self.limits.journal_batch_bytes_max);
+        // An update as it is admitted is never longer than as it came.
+        while let Some(mut waiting) = self.waiting.pop_front_if(|next| bytes == 0 || bytes + next.update.len() <= bytes_max) {
             self.waiting_bytes -= waiting.update.len();
             let alone = self.one_at_a_time > 0;
             self.one_at_a_time = self.one_at_a_time.saturating_sub(1);
@@ -473,7 +475,7 @@ impl Room {
                 in_flight.alone = true;
                 break;
             }
-            if batch.rows.len() >= self.limits.journal_batch_updates_max || bytes >= self.limits.journal_batch_bytes_max {
+            if batch.rows.len() >= updates_max {
                 break;
             }
         }

@@ -255,20 +255,7 @@ impl Task {
     }
 
     async fn live(&mut self, room: Room, snapshot_seq: u64) {
-        let mut live = Live {
-            room,
-            outboxes: HashMap::new(),
-            appending: None,
-            loading: None,
-            stale: Stale::default(),
-            asking: Vec::new(),
-            stopping: false,
-            idle_since: Some(Instant::now()),
-            snapshot_seq,
-            compacting: None,
-            watched_head: 0,
-            full_since: None,
-        };
+        let mut live = Live::new(room, snapshot_seq);
         self.watch(&live);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -506,6 +493,23 @@ impl Task {
 }
 
 impl Live {
+    fn new(room: Room, snapshot_seq: u64) -> Self {
+        Self {
+            room,
+            outboxes: HashMap::new(),
+            appending: None,
+            loading: None,
+            stale: Stale::default(),
+            asking: Vec::new(),
+            stopping: false,
+            idle_since: Some(Instant::now()),
+            snapshot_seq,
+            compacting: None,
+            watched_head: 0,
+            full_since: None,
+        }
+    }
+
     /// A room that is full of words on their way reads its inbox more slowly, and with it the sockets; when nothing has been saved
     /// for a while, it goes on reading and turns words away, so that people are told within a second (G9).
     fn holds_back(&mut self) -> bool {
@@ -629,5 +633,49 @@ async fn settled_load(loading: &mut Option<Loading>) -> Loaded {
     match loading {
         Some(loading) => loading.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::room::tests::{self, LEADER};
+
+    fn task(limits: Limits) -> Task {
+        let store = Store::connect("postgres://localhost/nobody-asks", 1).unwrap();
+        let sessions = Sessions::new(store.clone(), "http://localhost");
+        let journal = Journal::start(&store, &limits);
+        let data_dir = std::env::temp_dir().join(format!("samspil-task-tests-{}", std::process::id()));
+        std::fs::create_dir_all(&data_dir).unwrap();
+        let quarantine = Quarantine::open(&data_dir).unwrap();
+        std::fs::remove_dir_all(data_dir).unwrap();
+        let around = Surroundings { store, sessions, journal, clock: Clock::machine(), limits, quarantine, main: Handle::current() };
+        let (document, (_, inbox)) = (DocumentId(uuid::Uuid::nil()), mpsc::channel(1));
+        Task { document, thread: 0, inbox, watched: Arc::default(), backlog: Arc::default(), around, registry: Arc::new(Registry::empty()) }
+    }
+
+    async fn pass_ms(ms: u64) {
+        tokio::time::advance(Duration::from_millis(ms)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_idle_s() {
+        let mut task = task(Limits { room_idle_s: 60, ..Limits::default() });
+        let mut live = Live::new(tests::empty_room(), 0);
+        let peer = live.room.join(tests::newcomer(LEADER), tests::now(), &mut Vec::new()).unwrap();
+        pass_ms(3_600_000).await;
+        assert!(!task.ended(&mut live), "somebody is here");
+        live.room.leave(peer, &mut Vec::new());
+        assert!(!task.ended(&mut live));
+        pass_ms(59_999).await;
+        assert!(!task.ended(&mut live));
+        let back = live.room.join(tests::newcomer(LEADER), tests::now(), &mut Vec::new()).unwrap();
+        assert!(!task.ended(&mut live));
+        live.room.leave(back, &mut Vec::new());
+        assert!(!task.ended(&mut live), "whoever came in between began the count anew");
+        pass_ms(60_000).await;
+        assert!(task.ended(&mut live));
+        pass_ms(1).await;
+        assert!(task.ended(&mut live));
     }
 }

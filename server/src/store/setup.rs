@@ -183,3 +183,26 @@ pub async fn create_database(url: &str) -> Result<()> {
 pub async fn drop_database(url: &str) -> Result<()> {
     Postgres::force_drop_database(url).await.map_err(Error::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn database_connections_max(_: PgPoolOptions, options: PgConnectOptions) {
+        let store = Store::connect(options.to_url_lossy().as_str(), 2).unwrap();
+        let first = store.begin().await.unwrap();
+        assert_eq!(store.pool().size(), 1);
+        let _second = store.begin().await.unwrap();
+        assert_eq!(store.pool().size(), 2);
+        let mut third = pin!(store.begin());
+        assert!(third.as_mut().now_or_never().is_none(), "there is none left");
+        first.rollback().await.unwrap();
+        third.await.expect("whoever waits gets the first that is given back");
+        assert_eq!(store.pool().size(), 2, "and a third one was never opened");
+    }
+}

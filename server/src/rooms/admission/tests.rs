@@ -468,6 +468,69 @@ fn r1_no_more_clients_with_new_blocks_than_the_limit() {
     refused(update(65), 1, RefusalCode::TooLarge);
 }
 
+/// Blocks that share parent, key and origin, no origin counting as one: what they cost is quadratic.
+#[test]
+fn l2_no_more_blocks_at_one_origin_than_the_limit() {
+    let few = UpdateLimits { same_origin_max: 3, ..LIMITS };
+    let index = open(&seed());
+    let update = |clients: u8| {
+        let mut out = vec![clients];
+        for client in 1..=clients {
+            out.extend([1, client, 0]);
+            out.extend(HEADING);
+        }
+        out.push(0);
+        index.admit(&out.into(), &Anybody, &few)
+    };
+    assert!(update(2).is_ok());
+    assert!(update(3).is_ok());
+    refused(update(4), 1, RefusalCode::TooLarge);
+    // One after the other there may be as many as one likes.
+    assert!(index.admit(&headings(7, 9, &[]), &Party, &few).is_ok());
+}
+
+/// So many headings of one client, each after the one before, and single ones of them deleted.
+fn headings(client: u8, count: u8, deleted: &[u8]) -> Bytes {
+    let next: Vec<Vec<u8>> = (1..count).map(|at| [&[0x87, client, at - 1], &HEADING[22..]].concat()).collect();
+    let blocks: Vec<&[u8]> = std::iter::once(HEADING).chain(next.iter().map(Vec::as_slice)).collect();
+    one_client(client, 0, &blocks, &deleted.iter().map(|at| (*at, 1)).collect::<Vec<_>>())
+}
+
+#[test]
+fn l3_no_more_new_delete_ranges_than_the_limit() {
+    let few = UpdateLimits { delete_ranges_max: 3, ..LIMITS };
+    let mut index = open(&seed());
+    index.learn(index.admit(&headings(7, 20, &[]), &Party, &few).unwrap());
+    let delete = |index: &Index, ranges: &[u8]| index.admit(&headings(7, 20, ranges), &Party, &few);
+    assert!(delete(&index, &[0, 2]).is_ok());
+    refused(delete(&index, &[0, 2, 4, 6]), 1, RefusalCode::TooLarge);
+    index.learn(delete(&index, &[0, 2, 4]).unwrap());
+    // What is deleted here already is not counted: every sync step 2 carries all of it.
+    assert!(delete(&index, &[0, 2, 4, 8, 10, 12]).is_ok());
+    refused(delete(&index, &[0, 2, 4, 8, 10, 12, 14]), 1, RefusalCode::TooLarge);
+}
+
+#[test]
+fn l4_no_attribute_is_longer_than_the_limit() {
+    let short = UpdateLimits { attribute_bytes_max: 100, ..LIMITS };
+    let index = open(&seed());
+    // A value counts with its kind and its length, a byte each.
+    let value = |bytes: u8| {
+        let level = [b"\x28\x00\x07\x00\x05level\x01\x77".as_slice(), &[bytes - 2], &vec![b'x'; usize::from(bytes - 2)]].concat();
+        index.admit(&one_client(7, 0, &[HEADING, &level], &[]), &Party, &short)
+    };
+    assert!(value(99).is_ok());
+    assert!(value(100).is_ok());
+    refused(value(101), 3, RefusalCode::TooLarge);
+    let key = |bytes: u8| {
+        let attribute = [b"\x28\x00\x07\x00".as_slice(), &[bytes], &vec![b'x'; usize::from(bytes)], b"\x01\x7d\x01"].concat();
+        index.admit(&one_client(7, 0, &[HEADING, &attribute], &[]), &Party, &short)
+    };
+    assert!(key(99).is_ok());
+    assert!(key(100).is_ok());
+    refused(key(101), 3, RefusalCode::TooLarge);
+}
+
 #[test]
 fn the_first_goal_of_a_document_that_was_made_without_any_comes_in() {
     let server = doc(999);

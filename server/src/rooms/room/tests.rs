@@ -128,6 +128,10 @@ fn room(disk: &Disk) -> Room {
     Room::open(DocumentId(id(100)), 1, &disk.log(), access(AgreementStatus::InDialogue, 0), Limits::default()).unwrap()
 }
 
+pub(in crate::rooms) fn empty_room() -> Room {
+    room(&Disk::new())
+}
+
 fn join(room: &mut Room, person: u128) -> PeerId {
     room.join(newcomer(person), now(), &mut Vec::new()).unwrap()
 }

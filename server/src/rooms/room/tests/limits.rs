@@ -154,10 +154,10 @@ fn journal_batch_updates_max() {
 
 #[test]
 fn journal_batch_bytes_max() {
-    // A batch is full once it has so many bytes: two updates are one byte short of it, just it, and one byte more.
     let two = update(7, "ord ").len() + update(8, "ord ").len();
     let rows = |journal_batch_bytes_max| first_batch(Limits { journal_batch_bytes_max, ..Limits::default() });
-    assert_eq!(rows(two + 1), 3);
+    assert_eq!(rows(two + 1), 2);
     assert_eq!(rows(two), 2);
-    assert_eq!(rows(two - 1), 2);
+    assert_eq!(rows(two - 1), 1);
+    assert_eq!(rows(1), 1, "one that is larger goes alone");
 }
