@@ -430,6 +430,83 @@ test.each([1, 2, 3, 4, 5, 6])('storm %i: lines break, commits are held, gaps are
 	expect(people.map((person) => person.kept.length)).toEqual([0, 0]);
 });
 
+/** Each code with the action that goes with it, and every action with a code that it does not go with. */
+const REFUSALS = (
+	[
+		['malformed', 'keep_as_proposal'],
+		['too_large', 'keep_as_proposal'],
+		['gap', 'resync'],
+		['dead', 'keep_as_proposal'],
+		['schema', 'keep_as_proposal'],
+		['read_only', 'keep_as_proposal'],
+		['frozen', 'keep_as_proposal'],
+		['client_id', 'new_client_id'],
+		['document_full', 'keep_as_proposal'],
+		['not_saving', 'resync'],
+		['quarantined', 'keep_as_proposal'],
+		['not_saving', 'keep_as_proposal'],
+		['frozen', 'resync'],
+		['gap', 'new_client_id'],
+		['read_only', 'sign_in']
+	] as const
+).map(([code, action]) => ({ code, action }));
+
+/** The blocks in an update, as `client:clock`. */
+function blocksOf(update: Uint8Array): string[] {
+	return Y.decodeUpdate(update).structs.flatMap(({ id, length }) => Array.from({ length }, (_, at) => `${id.client}:${id.clock + at}`));
+}
+
+describe('nothing that was refused for good is ever sent again', () => {
+	test.each(REFUSALS)('$code, $action', async ({ code, action }) => {
+		const next = random(code.length + action.length);
+		const hanne = await ready(HANNE);
+		type(hanne, 'Før. ');
+		await settled(hanne);
+		const refused: string[] = [];
+		const before = room.received.length;
+		let sentAgain = 0;
+		let refusing = true;
+		room.judge = (update) => {
+			const blocks = blocksOf(update);
+			if (blocks.some((block) => refused.includes(block))) sentAgain += 1;
+			if (!refusing) return null;
+			// Refused once, so that what comes after it shows what the page does by itself.
+			refusing = false;
+			refused.push(...blocks);
+			return { code, action };
+		};
+		const letters = Math.floor(next() * 5) + 2;
+		for (let at = 0; at < letters; at += 1) type(hanne, `${at}`);
+		const words = Array.from({ length: letters }, (_, at) => at).join('');
+		await until(() => expect(refusing).toBe(false));
+		if (action === 'sign_in') {
+			await until(() => expect(hanne.trouble).toBe('signed_out'));
+			hanne.resume();
+			room.closeAll(4000);
+		} else if (action === 'resync' && code !== 'gap') {
+			await until(() => expect(room.received.length).toBeGreaterThanOrEqual(before + letters));
+			room.askAgain();
+		}
+		await settled(hanne);
+		await until(() => expect(hanne.save.line).toBe('up'));
+		if (action === 'keep_as_proposal') {
+			expect(kept(hanne)).toEqual([{ place: 'kerneopgave', text: words }]);
+			expect(text(hanne)).toBe('Før.');
+		} else {
+			expect(kept(hanne)).toEqual([]);
+			expect(text(hanne)).toBe(`Før. ${words}`);
+		}
+		// Nor when the line breaks afterwards.
+		const connections = room.connections;
+		room.closeAll([4000, 4001, 1006][Math.floor(next() * 3)]!);
+		await until(() => expect(room.connections).toBe(connections + 1));
+		await until(() => expect(hanne.save.line).toBe('up'));
+		const again = action === 'resync' || action === 'sign_in';
+		expect(sentAgain, 'what may come again comes once, what may not never').toBe(again ? 1 : 0);
+		expect(textOf(room.doc.getXmlFragment('section:kerneopgave'))).toBe(text(hanne));
+	});
+});
+
 test('a database that is another one, with no lower number to tell by, replaces what is here', async () => {
 	const [hanne, rasmus] = [await ready(HANNE), await ready(RASMUS)];
 	type(rasmus, 'gammelt');
