@@ -525,6 +525,9 @@ async fn g3_two_nodes_on_one_database_show_each_other_what_is_written_on_either(
         tokio::join!(leader.type_in(SECTION, 0, &ours), head.type_in(SECTION, 0, &theirs));
         tokio::join!(leader.until_settled(), head.until_settled());
     }
+    // A node answers for what it has heard of: once its own people have it, it has.
+    leader.until("the last words from the other node", |leader| leader.says("[chef 19]")).await;
+    head.until("the last words from the other node", |head| head.says("[leder 19]")).await;
     converge(&mut [&mut leader, &mut head], &mut leader_browser, document, &["[leder 0]", "[chef 19]"]).await;
     second.stop().await;
     server.stop().await;

@@ -103,9 +103,12 @@ async fn l11_g9_what_cannot_be_saved_is_kept_up_to_the_cap_and_then_refused_and_
     let (server, line) = TestServer::start_on_a_line(limits()).await;
     let mut party = Party::begin(|| server.browser(), 1, random).await;
     let most = Limits::default().room_unsaved_updates_max;
+    // What anybody says counts, also the other's answer to what they have.
+    for writer in &mut party.writers {
+        writer.live.until_settled().await;
+    }
     line.weather(Weather::Gone);
     let writer = &mut party.writers[0];
-    writer.live.until_settled().await;
     let saved = writer.live.saved;
     for _ in 0..most + 500 {
         writer.write_word().await;
