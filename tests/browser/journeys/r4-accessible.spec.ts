@@ -140,6 +140,8 @@ test('R4 from signing in to a saved word, a goal and its place, with the keyboar
 	await choose(leader, 'værdierne', 'Værdierne hos os');
 	await expect(page.getByRole('heading', { name: /Værdierne hos os/ })).toBeFocused();
 	await page.keyboard.press('Tab');
+	await expect(page.getByRole('button', { name: 'Kommentér afsnittet Værdierne hos os' })).toBeFocused();
+	await page.keyboard.press('Tab');
 	await expect(leader.text('Værdierne hos os')).toBeFocused();
 	expect(await visibleFocus(leader)).toBe(true);
 	const word = unique('tastatur');
@@ -166,9 +168,9 @@ test('R4 from signing in to a saved word, a goal and its place, with the keyboar
 /** *Gå til / gør*: opens it, types, and takes the first thing offered, which is this. */
 async function choose({ page }: Visitor, words: string, offered: string): Promise<void> {
 	await page.keyboard.press('Control+.');
-	await expect(page.getByRole('combobox')).toBeFocused();
+	await expect(page.getByRole('dialog').getByRole('combobox')).toBeFocused();
 	await page.keyboard.type(words);
-	await expect(page.getByRole('option', { selected: true })).toContainText(offered);
+	await expect(page.getByRole('dialog').getByRole('option', { selected: true })).toContainText(offered);
 	await page.keyboard.press('Enter');
 }
 

@@ -50,10 +50,25 @@ export const STATES: readonly State[] = [
 	{
 		name: 'the person’s menu',
 		arrive: async ({ page }) => {
-			await page.locator('header.top .push button').click();
+			await page.locator('header.top .push button.me').click();
 			await expect(page.getByRole('menu')).toBeVisible();
 		},
 		leave: async ({ page }) => page.keyboard.press('Escape')
+	},
+	{
+		name: 'what is new',
+		arrive: async (visitor) => {
+			await visitor.page.getByRole('button', { name: /^(Nyt|News)/ }).click();
+			await expect(dialog(visitor)).toBeVisible();
+		}
+	},
+	{
+		name: 'what one wants to hear about',
+		arrive: async (visitor) => {
+			await dialog(visitor).getByRole('button', { name: /^(Vælg, hvad|Choose what)/ }).click();
+			await expect(dialog(visitor).getByRole('combobox')).toHaveCount(5);
+		},
+		leave: closeDialog
 	},
 	{
 		name: 'a page that does not exist',
@@ -127,6 +142,37 @@ export const STATES: readonly State[] = [
 			await expect(dialog(visitor).getByRole('textbox').first()).toBeFocused();
 		},
 		leave: closeDialog
+	},
+	{
+		name: 'comments, one of them open',
+		arrive: async (visitor) => {
+			const list = visitor.page.locator('.docbar .notes');
+			if (await list.isVisible()) await list.click();
+			await visitor.page.locator('[data-note] .fold').first().click();
+			await expect(visitor.page.locator('[data-note].on')).toBeVisible();
+		}
+	},
+	{
+		name: 'comments whose words are gone: none',
+		arrive: async (visitor) => {
+			await visitor.page.locator('select:has(option[value="detached"])').first().selectOption('detached');
+			await expect(visitor.page.locator('[data-note]')).toHaveCount(0);
+		},
+		leave: async (visitor) => {
+			await visitor.page.locator('select:has(option[value="open"])').first().selectOption('open');
+			if (await dialog(visitor).count()) await closeDialog(visitor);
+		}
+	},
+	{
+		name: 'a comment in the making',
+		arrive: async ({ page }) => {
+			await page.locator('#kerneopgave .about').click();
+			await expect(page.locator('.note.new textarea')).toBeFocused();
+		},
+		leave: async (visitor) => {
+			await visitor.page.locator('.note.new').getByRole('button', { name: /^(Annuller|Cancel)/ }).click();
+			if (await dialog(visitor).count()) await closeDialog(visitor);
+		}
 	},
 	{
 		name: 'offline with unsent words',

@@ -7,6 +7,7 @@ import type { Goal, LiveDocument } from '$lib/document';
 import type { AgreementView } from '$lib/protocol/AgreementView';
 import type { TemplateSection } from '$lib/protocol/TemplateSection';
 import type { Gate } from '$lib/protocol/Gate';
+import type { About } from '$lib/protocol/About';
 import type { Chain } from './chain';
 
 /** Counting words and looking for empty sections waits until the writer rests. */
@@ -23,6 +24,8 @@ export class AgreementPage {
 	minutes = $state(1);
 	/** The section or goal that is being read. */
 	reading = $state<string | null>(null);
+	/** Begins a comment; set by the page that has a place for it. */
+	comment: (about: About) => void = () => {};
 	/** The goal that I am deleting myself: I know that it goes. */
 	deleting: string | null = null;
 

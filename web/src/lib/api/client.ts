@@ -31,13 +31,26 @@ export async function post<T>(path: string, body: unknown): Promise<T> {
 	return (await call('POST', path, body)) as T;
 }
 
-async function call(method: string, path: string, body?: unknown): Promise<unknown> {
+export async function put<T>(path: string, body: unknown): Promise<T> {
+	return (await call('PUT', path, body)) as T;
+}
+
+/** Changes what is at `version`; somebody who changed it first makes this fail as a conflict. */
+export async function patch<T>(path: string, body: unknown, version: number): Promise<T> {
+	return (await call('PATCH', path, body, { 'if-match': `"${version}"` })) as T;
+}
+
+export async function remove(path: string): Promise<void> {
+	await call('DELETE', path);
+}
+
+async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<unknown> {
 	let response: Response;
 	try {
 		response = await fetch(path, {
 			method,
 			credentials: 'same-origin',
-			headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+			headers: { accept: 'application/json', ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
 			...(body === undefined ? {} : { body: JSON.stringify(body) })
 		});
 	} catch {

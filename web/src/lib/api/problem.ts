@@ -20,7 +20,9 @@ export class ApiError extends Error {
 	constructor(
 		readonly kind: ProblemKind,
 		readonly status: number,
-		readonly requestId: string | null
+		readonly requestId: string | null,
+		/** The stable name of what is wrong, without `/problems/`, for what only one page can say in words. */
+		readonly what: string = ''
 	) {
 		super(kind);
 	}
@@ -30,7 +32,7 @@ export class ApiError extends Error {
 export function problemOf(status: number, body: Partial<Problem> | null): ApiError {
 	const name = body?.type?.startsWith('/problems/') ? body.type.slice('/problems/'.length) : '';
 	const kind = KINDS.includes(name) ? (name as ProblemKind) : kindOfStatus(status);
-	return new ApiError(kind, status, body?.request_id ?? null);
+	return new ApiError(kind, status, body?.request_id ?? null, name);
 }
 
 function kindOfStatus(status: number): ProblemKind {

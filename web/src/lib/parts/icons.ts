@@ -7,6 +7,7 @@ export const ICONS = {
 	alert: '<path d="M10 3l8 14H2zM10 8v4M10 14.6v.1"/>',
 	lock: '<path d="M4.5 9h11v8h-11zM7 9V6.5a3 3 0 0 1 6 0V9"/>',
 	note: '<path d="M3 4h14v10H9l-4 3v-3H3z"/>',
+	flag: '<path d="M5 17V3h10l-2.5 3.5L15 10H5"/>',
 	pen: '<path d="M3 17l1-4L14 3l3 3L7 16zM12 5l3 3"/>',
 	people: '<circle cx="7" cy="7" r="3"/><path d="M1.5 17c0-3.5 2.5-5 5.5-5s5.5 1.5 5.5 5M13 4.3a3 3 0 0 1 0 5.4M15 12.3c2 .5 3.5 2 3.5 4.7"/>',
 	eye: '<path d="M2 10c2-3.7 4.8-5.5 8-5.5s6 1.8 8 5.5c-2 3.7-4.8 5.5-8 5.5S4 13.7 2 10z"/><circle cx="10" cy="10" r="2.5"/>',
