@@ -198,7 +198,13 @@ async fn begun(server: &TestServer) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l10_who_does_not_read_is_sent_away_to_come_back_and_loses_nothing_and_holds_up_nobody() {
-    let limits = Limits { peer_queue_bytes_max: 1 << 20, peer_bytes_per_s: 16 << 20, peer_updates_per_s: 10_000, ..Limits::default() };
+    let limits = Limits {
+        peer_queue_bytes_max: 1 << 20,
+        peer_bytes_per_s: 16 << 20,
+        peer_updates_per_s: 10_000,
+        peer_cpu_ms_per_10s: 100_000,
+        ..Limits::default()
+    };
     let server = TestServer::start_with(limits).await;
     let (mut leader_browser, head_browser, document) = parties(&server).await;
     let mut leader = Live::open(leader_browser.door(document)).await;
@@ -454,6 +460,7 @@ async fn g6_a_document_that_somebody_holds_in_the_database_holds_up_no_other() {
 async fn l8_l11_who_writes_faster_than_the_disk_is_read_more_slowly_and_never_refused() {
     let limits = Limits {
         peer_updates_per_s: 1_000_000,
+        peer_cpu_ms_per_10s: 100_000,
         peer_updates_burst: 1_000_000,
         peer_bytes_per_s: 1 << 30,
         room_unsaved_updates_max: 50,
@@ -472,7 +479,13 @@ async fn l8_l11_who_writes_faster_than_the_disk_is_read_more_slowly_and_never_re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_is_written_in_without_a_pause_has_snapshots_made() {
-    let limits = Limits { peer_updates_per_s: 1_000_000, peer_updates_burst: 1_000_000, peer_bytes_per_s: 1 << 30, ..Limits::default() };
+    let limits = Limits {
+        peer_updates_per_s: 1_000_000,
+        peer_updates_burst: 1_000_000,
+        peer_bytes_per_s: 1 << 30,
+        peer_cpu_ms_per_10s: 100_000,
+        ..Limits::default()
+    };
     let server = TestServer::start_with(limits).await;
     let (browser, _, document) = parties(&server).await;
     let mut leader = Live::open(browser.door(document)).await;

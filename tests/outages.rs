@@ -15,7 +15,13 @@ use crate::harness::{AtCommit, Counter, DatabaseLine, Live, Party, Seed, ServerP
 
 /// Fast writers are not held up by their own rate: what is tried here is the database's.
 fn limits() -> Limits {
-    Limits { peer_updates_per_s: 100_000, peer_updates_burst: 100_000, peer_bytes_per_s: 1 << 30, ..Limits::default() }
+    Limits {
+        peer_updates_per_s: 100_000,
+        peer_updates_burst: 100_000,
+        peer_bytes_per_s: 1 << 30,
+        peer_cpu_ms_per_10s: 100_000,
+        ..Limits::default()
+    }
 }
 
 /// All write while this happens, until so many more words are acknowledged; then all are settled and agree, on lines that never broke.
@@ -134,6 +140,7 @@ async fn l11_g6_memory_stays_flat_however_much_comes_while_nothing_can_be_saved(
     const WORD_BYTES: usize = 16 << 10;
     let server = ServerProcess::start_with(&[
         ("SAMSPIL_LIMIT_PEER_UPDATES_PER_S", "100000"),
+        ("SAMSPIL_LIMIT_PEER_CPU_MS_PER_10S", "100000"),
         ("SAMSPIL_LIMIT_PEER_BYTES_PER_S", "1000000000"),
         ("SAMSPIL_LIMIT_DOCUMENT_BYTES_MAX", "1000000000"),
     ])

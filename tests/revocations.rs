@@ -139,7 +139,7 @@ async fn storm(prepared: Prepared, mut database: PgConnection) -> Vec<Duration> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g5_f10_a_thousand_times_somebody_loses_the_right_to_write_and_nothing_of_theirs_commits_after() {
-    let limits = Limits { peer_updates_per_s: 100_000, peer_updates_burst: 100_000, ..Limits::default() };
+    let limits = Limits { peer_updates_per_s: 100_000, peer_updates_burst: 100_000, peer_cpu_ms_per_10s: 100_000, ..Limits::default() };
     let server = TestServer::start_with(limits).await;
     sqlx::query("CREATE TABLE taken (LIKE person_role)").execute(&mut server.superuser().await).await.unwrap();
     let documents = DOCUMENTS * u32::try_from(faults()).unwrap();

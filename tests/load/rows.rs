@@ -24,6 +24,7 @@ const TICKS_PER_S: f64 = 100.0;
 /// One person pours in what thousands would type; the limits are for one person each.
 const FOR_POURING: &[(&str, &str)] = &[
     ("SAMSPIL_LIMIT_PEER_UPDATES_PER_S", "1000000"),
+    ("SAMSPIL_LIMIT_PEER_CPU_MS_PER_10S", "1000000"),
     ("SAMSPIL_LIMIT_PEER_BYTES_PER_S", "1000000000"),
     ("SAMSPIL_LIMIT_PEER_UPDATES_BURST", "1000000"),
 ];
