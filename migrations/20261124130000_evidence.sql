@@ -85,16 +85,6 @@ BEGIN
     END LOOP;
 END $$;
 
--- A signature may lapse, once; it never moves, never comes back and is never removed.
-CREATE TRIGGER signature_only_lapses BEFORE UPDATE ON signature FOR EACH ROW
-    WHEN (NOT (OLD.valid AND NOT NEW.valid)
-        OR (OLD.id, OLD.document_id, OLD.party, OLD.person_id, OLD.signed_at, OLD.revision, OLD.content_sha256, OLD.method, OLD.auth_time, OLD.acr)
-           IS DISTINCT FROM
-           (NEW.id, NEW.document_id, NEW.party, NEW.person_id, NEW.signed_at, NEW.revision, NEW.content_sha256, NEW.method, NEW.auth_time, NEW.acr))
-    EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER signature_not_removed BEFORE DELETE ON signature FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER signature_not_truncated BEFORE TRUNCATE ON signature FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
 GRANT SELECT, INSERT ON seal_key, approval, checkpoint, checkpoint_head TO samspil_app;
 GRANT SELECT, INSERT, DELETE ON approval_attempt TO samspil_app;
 GRANT UPDATE (used_at) ON approval_attempt TO samspil_app;
