@@ -20,6 +20,7 @@ pub mod meetings;
 pub mod notices;
 pub mod people;
 pub mod proposals;
+pub mod revisions;
 pub mod sessions;
 pub mod setup;
 pub mod sign_ins;

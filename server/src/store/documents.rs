@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Error, Result, Store, agreements::number};
+use super::{Error, Result, Store};
 use crate::domain::{
     access::{AgreementAccess, DocumentAccess, Grant, GrantKind},
     document::{DocumentKind, Status},
@@ -30,25 +29,6 @@ pub struct DocumentRow {
     pub access_version: i64,
     /// The agreement it is a version of, if it is one.
     pub agreement_id: Option<AgreementId>,
-}
-
-/// A named state of a document.
-#[derive(Clone, Debug)]
-pub struct RevisionRow {
-    /// What people call it.
-    pub number: u32,
-    /// Its place in the log; `None`: the text is not held here.
-    pub seq: Option<u64>,
-    /// SHA-256 of the canonical content.
-    pub content_sha256: Option<Vec<u8>>,
-    /// The name it was given.
-    pub label: Option<String>,
-    /// Made for signing.
-    pub frozen: bool,
-    /// Who made it.
-    pub person: Option<PersonId>,
-    /// When.
-    pub at: DateTime<Utc>,
 }
 
 impl Store {
@@ -108,29 +88,6 @@ impl Store {
                     head: u64::try_from(row.head).map_err(|_| unknown("head", row.head.to_string()))?,
                     access_version: row.access_version,
                     agreement_id: row.agreement_id.map(AgreementId),
-                })
-            })
-            .collect()
-    }
-
-    /// The named states of a document, newest first.
-    pub async fn revisions(&self, document: DocumentId) -> Result<Vec<RevisionRow>> {
-        let rows = sqlx::query!(
-            "SELECT number, seq, content_sha256, label, frozen, person_id, at FROM revision WHERE document_id = $1 ORDER BY number DESC",
-            document.0
-        )
-        .fetch_all(self.pool())
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(RevisionRow {
-                    number: number("revision", "number", row.number.into())?,
-                    seq: row.seq.map(|seq| u64::try_from(seq).map_err(|_| unknown("seq", seq.to_string()))).transpose()?,
-                    content_sha256: row.content_sha256,
-                    label: row.label,
-                    frozen: row.frozen,
-                    person: row.person_id.map(PersonId),
-                    at: row.at,
                 })
             })
             .collect()

@@ -220,11 +220,15 @@ statements! {
         SELECT agreement_id, indicator_id, on_day, value
         FROM jsonb_to_recordset($1) AS r(agreement_id uuid, indicator_id uuid, on_day date, value numeric)";
 
-    /// Revisions.
-    revisions: "INSERT INTO revision (document_id, number, seq, content, content_sha256, label, frozen, person_id, at)
-        SELECT document_id, number, seq, convert_to(content, 'UTF8'), decode(content_sha256, 'hex'), label, frozen, person_id, at
+    /// Revisions. Of those whose text is here the log hash is made as `samspil_evidence::statement::log_hash` spells it.
+    revisions: "INSERT INTO revision (document_id, number, seq, content, content_sha256, schema, log_sha256, label, frozen, person_id, at)
+        SELECT r.document_id, number, r.seq, convert_to(content, 'UTF8'), decode(content_sha256, 'hex'), d.schema,
+            (SELECT sha256(string_agg(int8send(u.seq) || uuid_send(COALESCE(u.person_id, '00000000-0000-0000-0000-000000000000')) || u.hash,
+                 ''::bytea ORDER BY u.seq)) FROM document_update u WHERE u.document_id = r.document_id AND u.seq <= r.seq),
+            label, frozen, person_id, at
         FROM jsonb_to_recordset($1) AS r(document_id uuid, number integer, seq bigint, content text, content_sha256 text, label text,
-            frozen boolean, person_id uuid, at timestamptz)";
+            frozen boolean, person_id uuid, at timestamptz)
+        LEFT JOIN document d ON d.id = r.document_id AND r.seq IS NOT NULL";
 
     /// Who last wrote in a section.
     section_edits: "INSERT INTO section_edit (document_id, section_key, person_id, at)
