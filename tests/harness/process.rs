@@ -18,9 +18,14 @@ use super::live::DEADLINE;
 /// A first start makes a database and imports a municipality; on a busy machine that takes its time.
 const READY_WITHIN: Duration = Duration::from_mins(2);
 
+/// Set it to see what the servers log while the tests run, and not only of those that fail.
+const SHOW_LOG: &str = "SAMSPIL_TEST_LOG";
+
 /// `samspil demo`, on a data directory of this test's own.
 pub struct ServerProcess {
     child: Child,
+    /// Before the directory that it lies in.
+    _log: Option<Log>,
     data_dir: DataDir,
     public_url: String,
     /// How often it has come by the point where it was to stop.
@@ -41,9 +46,9 @@ impl ServerProcess {
     /// Starts one that writes its log, at this level, into a file; answers where.
     pub async fn start_logging(level: &str) -> (Self, PathBuf) {
         let data_dir = DataDir::new();
-        let log = data_dir.path().join("log");
-        let file = std::fs::File::create(&log).unwrap();
-        (Self::spawn_to(data_dir, "127.0.0.1:0", &[("SAMSPIL_LOG", level)], file.into()).await, log)
+        let log = Log::of(&data_dir);
+        let path = log.0.clone();
+        (Self::spawn_to(data_dir, "127.0.0.1:0", &[("SAMSPIL_LOG", level)], Some(log)).await, path)
     }
 
     /// Everything that its database has logged.
@@ -169,15 +174,16 @@ impl ServerProcess {
     }
 
     async fn spawn(data_dir: DataDir, listen: &str, settings: &[(&str, &str)]) -> Self {
-        Self::spawn_to(data_dir, listen, settings, Stdio::inherit()).await
+        let log = env::var_os(SHOW_LOG).is_none().then(|| Log::of(&data_dir));
+        Self::spawn_to(data_dir, listen, settings, log).await
     }
 
-    async fn spawn_to(data_dir: DataDir, listen: &str, settings: &[(&str, &str)], log: Stdio) -> Self {
+    async fn spawn_to(data_dir: DataDir, listen: &str, settings: &[(&str, &str)], log: Option<Log>) -> Self {
         let mut command = Command::new(binary().await);
         command.arg("demo").arg("--data-dir").arg(data_dir.path());
         command.args(["--listen", listen, "--demo-idp-listen", "127.0.0.1:0"]);
         command.env_remove("DATABASE_URL").env_remove("SAMSPIL_OIDC_ISSUER").env_remove("SAMSPIL_PUBLIC_URL");
-        command.envs(settings.iter().copied()).stderr(log);
+        command.envs(settings.iter().copied()).stderr(log.as_ref().map_or_else(Stdio::inherit, Log::open));
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = async {
@@ -195,7 +201,28 @@ impl ServerProcess {
                 times.send_modify(|times| *times += u32::from(line.starts_with("reached ")));
             }
         });
-        Self { child, data_dir, public_url, reached }
+        Self { child, _log: log, data_dir, public_url, reached }
+    }
+}
+
+/// Where a server's lines go, and that of those before it on the same data. They are shown when the test fails.
+struct Log(PathBuf);
+
+impl Log {
+    fn of(data_dir: &DataDir) -> Self {
+        Self(data_dir.path().join("log"))
+    }
+
+    fn open(&self) -> Stdio {
+        std::fs::File::options().create(true).append(true).open(&self.0).unwrap().into()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", std::fs::read_to_string(&self.0).unwrap_or_default());
+        }
     }
 }
 
