@@ -2,7 +2,7 @@
 //! snapshot can never say something that the log does not (G4). And the proof of the same, as a command.
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     document::{LiveDocument, NotReplayed, update_limits},
@@ -21,8 +21,11 @@ use crate::{
 
 /// So many updates after the newest snapshot, another is made while people write.
 pub(super) const WHILE_WRITING: u64 = 2_000;
-/// And so many when nobody is here any more.
+/// And so many when nobody is here any more, also because the server stops.
 pub(super) const AT_REST: u64 = 100;
+/// So many snapshots are made at once: when the server stops, or everybody goes home, all rooms want one.
+const AT_ONCE: usize = 4;
+static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 /// Replays run on a thread of their own with room for deep documents.
 const STACK_BYTES: usize = 8 << 20;
 
@@ -62,6 +65,7 @@ pub(super) fn start(
     let around = around.clone();
     let main = around.main.clone();
     main.spawn(async move {
+        let _place = PLACES.acquire().await;
         // The task may have ended meanwhile; the snapshot is kept all the same.
         let _ = answer.send(compact(&around, document, Snapshot { seq, state, content_sha256 }).await);
     });

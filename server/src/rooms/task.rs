@@ -457,8 +457,11 @@ impl Task {
     /// Leaves memory when nobody has been here for a while, or the server stops.
     fn ended(&mut self, live: &mut Live) -> bool {
         if live.stopping {
-            // What was admitted is still written and, where the socket lives, acknowledged.
-            let settled = live.appending.is_none() && (live.room.is_idle() || live.loading.is_some() || live.room.committed().is_none());
+            // What was admitted is still written and, where the socket lives, acknowledged; and a snapshot is made if it spares the next
+            // server a long log.
+            let settled = live.appending.is_none()
+                && live.compacting.is_none()
+                && (live.room.is_idle() || live.loading.is_some() || live.room.committed().is_none());
             if settled {
                 stop_points::reach(StopPoint::RoomDrained);
                 self.registry.forget(self.document, &self.watched);
