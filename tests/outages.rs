@@ -11,7 +11,9 @@ use sqlx::Connection as _;
 use tokio::time::Instant;
 use yrs::{Doc, ReadTxn as _, StateVector, Text as _, Transact as _};
 
-use crate::harness::{AtCommit, Counter, DatabaseLine, Live, Party, Seed, ServerProcess, TestServer, Weather, faults, first_text, people};
+use crate::harness::{
+    AtCommit, Counter, DEADLINE, DatabaseLine, Live, Party, Seed, ServerProcess, TestServer, Weather, faults, first_text, people,
+};
 
 /// Fast writers are not held up by their own rate: what is tried here is the database's.
 fn limits() -> Limits {
@@ -75,6 +77,39 @@ async fn g1_g9_f2_commits_that_take_five_seconds_lose_nothing_and_nothing_is_sav
     line.weather(Weather::Fine);
     write_through(&mut party, 50, async {}, "fine again").await;
     println!("F2 commits of 3 s and 5.5 s · {seed} · acknowledged edits checked {} · lost 0", party.checked);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g1_g4_an_append_that_was_given_up_and_commits_later_settles_its_words_and_nothing_is_written_twice() {
+    let (server, line) = TestServer::start_on_a_line(limits()).await;
+    let (mut leader, head) = (server.sign_in(people::LEADER).await, server.sign_in(people::HEAD).await);
+    let document = leader.document_of("Fjordskolen").await;
+    let mut writing = Live::open(leader.door(document)).await;
+    let mut reading = Live::open(head.door(document)).await;
+    writing.until("its first answer is settled", |live| live.sent > 0 && live.settled()).await;
+    let mut database = server.superuser().await;
+    let head_of = "SELECT head FROM document WHERE id = $1";
+    let before: i64 = sqlx::query_scalar(head_of).bind(document).fetch_one(&mut database).await.unwrap();
+    tokio::join!(line.at_next_commit(AtCommit::Late), writing.type_in("rammer", 0, "[givet op]"));
+    // The journal has lost patience once the room, before it reads the log again, waits for what was left behind.
+    let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let given_up = async {
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut database).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, given_up).await.expect("it is given up");
+    assert!(!writing.settled() && !reading.says("[givet op]"), "nobody is told of what is not on disk");
+    line.pass_late().await;
+    writing.until_settled().await;
+    assert!(writing.refused.is_empty() && writing.closed.is_none());
+    reading.until("the words", |live| live.says("[givet op]")).await;
+    let after: i64 = sqlx::query_scalar(head_of).bind(document).fetch_one(&mut database).await.unwrap();
+    assert_eq!(after, before + 1, "sent again, and acknowledged without a row");
+    let content = leader.content(document).await;
+    assert_eq!((content.matches("[givet op]").count(), writing.content(), reading.content()), (1, content.clone(), content));
+    drop(database);
     server.stop().await;
 }
 

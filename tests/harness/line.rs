@@ -37,6 +37,8 @@ pub enum AtCommit {
     CutWithin,
     /// The database commits, and the line is cut before the server hears of it.
     LoseAnswer,
+    /// It is held until [`DatabaseLine::pass_late`], however long ago the server has given it up.
+    Late,
 }
 
 /// A line to one database's socket.
@@ -52,6 +54,7 @@ struct Shared {
     forgotten: watch::Sender<u64>,
     at_commit: Mutex<VecDeque<AtCommit>>,
     happened: Semaphore,
+    late: Semaphore,
 }
 
 const SOCKET: &str = ".s.PGSQL.5432";
@@ -68,6 +71,7 @@ impl DatabaseLine {
             forgotten: watch::Sender::new(0),
             at_commit: Mutex::default(),
             happened: Semaphore::new(0),
+            late: Semaphore::new(0),
         });
         tokio::spawn(accept(listener, shared.clone()));
         Self { dir, shared }
@@ -92,6 +96,16 @@ impl DatabaseLine {
     /// Waits until words are committed next, and does this then.
     pub async fn at_next_commit(&self, what: AtCommit) {
         self.shared.at_commit.lock().unwrap().push_back(what);
+        self.happened().await;
+    }
+
+    /// Lets pass what was held, and waits until the database has committed it.
+    pub async fn pass_late(&self) {
+        self.shared.late.add_permits(1);
+        self.happened().await;
+    }
+
+    async fn happened(&self) {
         tokio::time::timeout(DEADLINE, self.shared.happened.acquire()).await.expect("words are committed").unwrap().forget();
     }
 }
@@ -215,19 +229,28 @@ impl Connection {
         match what {
             AtCommit::CutBefore => {}
             AtCommit::CutWithin => self.to_server.write_all(&message[..message.len() / 2]).await?,
-            AtCommit::LoseAnswer => {
-                self.to_server.write_all(message).await?;
-                let mut committed = false;
-                while !committed {
-                    self.from_server.read_buf(&mut self.answered).await?;
-                    while let Some(answer) = self::message(&mut self.answered, true) {
-                        committed |= answer[0] == b'Z' && answer[5] == b'I';
-                    }
-                }
+            AtCommit::LoseAnswer => self.commit_unheard(message).await?,
+            AtCommit::Late => {
+                self.shared.happened.add_permits(1);
+                self.shared.late.acquire().await.expect("nobody closes it").forget();
+                self.commit_unheard(message).await?;
             }
         }
         self.shared.happened.add_permits(1);
         Ok(false)
+    }
+
+    /// The database hears it and answers, and nobody hears that.
+    async fn commit_unheard(&mut self, message: &[u8]) -> std::io::Result<()> {
+        self.to_server.write_all(message).await?;
+        loop {
+            self.from_server.read_buf(&mut self.answered).await?;
+            while let Some(answer) = self::message(&mut self.answered, true) {
+                if answer[0] == b'Z' && answer[5] == b'I' {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     async fn pass_answers(&mut self) -> std::io::Result<()> {

@@ -170,6 +170,10 @@ fn told(effects: &[Effect]) -> Vec<String> {
                         format!("{}: refused {} {:?} {:?}", peer.0, refused.frame, refused.code, refused.action)
                     }
                     100 => format!("{}: hello", peer.0),
+                    103 => {
+                        let event: Event = serde_json::from_str(reader.string().unwrap()).unwrap();
+                        format!("{}: {event:?}", peer.0)
+                    }
                     104 => format!("{}: ability", peer.0),
                     other => format!("{}: {other}", peer.0),
                 }
@@ -853,6 +857,29 @@ fn l8_asking_for_everything_again_and_again_costs_as_well() {
         room.frame(leader, &frame::sync_step1(&[0]), now(), &mut out);
     }
     assert_eq!(told(&out), ["1: sync 1", "1: sync 1", "1: closed 4000"]);
+}
+
+#[test]
+fn g4_words_that_stand_in_the_log_twice_are_there_once() {
+    // An append that was given up reached the database after its words had been sent again.
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, _head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let mut out = Vec::new();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    let appended = disk.commit(&batch);
+    room.appended(&appended, now(), &mut out);
+    let before = room.committed().unwrap().content();
+    disk.commit(&batch);
+    out.clear();
+    room.catch_up(&mut out);
+    room.caught_up(&disk.tail(2), now(), &mut out);
+    assert_eq!(told(&out), ["catch up", "1: sync 2", "2: sync 2"], "everybody has it already");
+    assert_eq!((room.head(), room.committed().unwrap().content()), (3, before.clone()));
+    assert_eq!(LiveDocument::replay(&disk.log(), &update_limits(&Limits::default())).unwrap().content(), before);
+    room.frame(leader, &typed(8, "Deres "), now(), &mut out);
+    assert_eq!(room.next_batch(now(), &mut out).unwrap().rows.len(), 1, "and it goes on");
 }
 
 #[test]
