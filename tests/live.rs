@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use openidconnect::reqwest::Method;
-use samspil_client_protocol::message::{AbilityReason, RefusalAction, RefusalCode};
+use samspil_client_protocol::api::ReadOnlyBecause;
+use samspil_client_protocol::message::{AbilityReason, Event, RefusalAction, RefusalCode};
 use samspil_server::config::Limits;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Row as _};
@@ -248,6 +249,46 @@ async fn l1_a_frame_of_the_largest_size_is_read_and_a_larger_one_is_not() {
     let mut live = Live::open(leader.door(document)).await;
     live.send_message(Message::text("tekst")).await;
     assert_eq!(live.until_closed().await.0, 4403);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l5_a_document_that_fills_up_says_so_and_takes_words_again_once_the_limit_is_raised() {
+    let (near, full) = (100 << 10, 200 << 10);
+    let roomy = Limits { document_bytes_warn: 1 << 20, document_bytes_max: 1 << 20, ..Limits::default() };
+    let server = TestServer::start_with(Limits { document_bytes_warn: near, document_bytes_max: full, ..roomy.clone() }).await;
+    let (mut leader_browser, head_browser, document) = parties(&server).await;
+    let teacher_browser = server.sign_in(people::TEACHER).await;
+    let mut leader = Live::open(leader_browser.door(document)).await;
+    let mut head = Live::open(head_browser.door(document)).await;
+    let mut teacher = Live::open(teacher_browser.door(document)).await;
+    let is_told = |live: &Live| live.events.contains(&Event::NearlyFull);
+    assert!(!is_told(&leader));
+    leader.type_in(SECTION, 0, &"næsten ".repeat(near / 7)).await;
+    leader.until("told", is_told).await;
+    head.until("told", is_told).await;
+    assert!(is_told(&Live::open(head_browser.door(document)).await) && !is_told(&teacher), "also who comes later; not who cannot write");
+    leader.type_in(SECTION, 0, &"helt ".repeat(full / 5)).await;
+    let is_full = |live: &Live| live.abilities.iter().any(|told| told.reason == AbilityReason::Full && !told.abilities.edit);
+    for live in [&mut leader, &mut head] {
+        live.until("told that it is full", is_full).await;
+    }
+    let before = leader_browser.content(document).await;
+    leader.type_in(SECTION, 0, "for sent ").await;
+    leader.until_settled().await;
+    let refused = *leader.refused.last().unwrap();
+    assert_eq!((refused.code, refused.action), (RefusalCode::DocumentFull, RefusalAction::KeepAsProposal));
+    assert_eq!(leader_browser.content(document).await, before);
+    let abilities = Live::open(head_browser.door(document)).await.hello.unwrap().abilities;
+    assert_eq!((abilities.read, abilities.comment, abilities.edit), (true, true, false));
+    assert_eq!(abilities.read_only_because, Some(ReadOnlyBecause::Full));
+    teacher.until("the last words that got in", |teacher| teacher.content() == before).await;
+    assert!(teacher.abilities.is_empty());
+    let server = server.restart_with(roomy).await;
+    let mut head = Live::open(head_browser.door(document)).await;
+    assert!(head.hello.as_ref().unwrap().abilities.edit);
+    head.type_in(SECTION, 0, "der er plads igen ").await;
+    converge(&mut [&mut head], &mut leader_browser, document, &["der er plads igen "]).await;
     server.stop().await;
 }
 
@@ -515,6 +556,28 @@ async fn a_document_that_is_written_in_without_a_pause_has_snapshots_made() {
         () = snapshot => {}
         () = write => {}
     }
+    drop(database);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_spares_the_next_one_a_long_log() {
+    let server = TestServer::start().await;
+    let (leader, head, document) = parties(&server).await;
+    let mut live = Live::open(leader.door(document)).await;
+    for _ in 0..150 {
+        live.type_in(SECTION, 0, "x").await;
+    }
+    live.until_settled().await;
+    let words = live.content();
+    // They are still here when it stops.
+    let server = server.restart().await;
+    let mut database = server.superuser().await;
+    let (head_seq, snapshot_seq): (i64, i64) =
+        sqlx::query_as("SELECT head, snapshot_seq FROM document WHERE id = $1").bind(document).fetch_one(&mut database).await.unwrap();
+    assert_eq!(snapshot_seq, head_seq, "no row is left to replay");
+    assert!(head_seq > 150);
+    assert_eq!(Live::open(head.door(document)).await.content(), words);
     drop(database);
     server.stop().await;
 }

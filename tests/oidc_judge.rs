@@ -76,6 +76,7 @@ async fn serve(judge: &Judge, database: &PgConnectOptions, data_dir: &std::path:
     let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
+        trusted_hops: 0,
         data_dir: data_dir.to_owned(),
         database_url: Secret::new(as_app.to_url_lossy()),
         provider: Provider::Oidc(provider),

@@ -1,14 +1,16 @@
 //! The server as a whole: it starts, answers, is careful, and stops.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openidconnect::reqwest::Method;
 use samspil_client_protocol::frame;
 use samspil_server::config::Limits;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::harness::{TestServer, people};
+use crate::harness::{DEADLINE, Live, TestServer, people};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_signs_in_through_the_provider_and_is_known() {
@@ -85,6 +87,56 @@ async fn l14_request_bytes_max() {
         let answer = leader.send_json(Method::POST, &format!("/api/documents/{document}/proposals"), &body).await;
         assert_eq!(answer.status, status, "{bytes} bytes: {}", String::from_utf8_lossy(&answer.body));
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l16_who_signs_in_too_often_from_one_address_is_told_when_to_come_back() {
+    // At one a minute none comes back while this runs; a sign-in is begun and ended.
+    let server = TestServer::start_with(Limits { sign_ins_per_min: 1, sign_ins_burst: 5, ..Limits::default() }).await;
+    let mut leader = server.sign_in(people::LEADER).await;
+    server.sign_in(people::HEAD).await;
+    let mut stranger = server.browser();
+    assert_eq!(stranger.get("/auth/login").await.status, 303, "the fifth");
+    for path in ["/auth/login", "/auth/callback?state=x&code=y", "/auth/invite?code=x"] {
+        let answer = stranger.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (429, "application/problem+json"), "{path}");
+        assert_eq!(answer.json()["type"], "/problems/too-often");
+        let seconds: u64 = answer.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
+    // Nobody who is here notices, and the provider is heard.
+    assert_eq!(leader.get("/api/me").await.status, 200);
+    assert_eq!(stranger.send_json(Method::POST, "/auth/backchannel-logout", &json!({})).await.status, 400);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_who_is_slow_to_say_what_they_want_is_not_waited_for() {
+    let server = TestServer::start_with(Limits { header_ms_max: 1_000, ..Limits::default() }).await;
+    let mut leader = server.sign_in(people::LEADER).await;
+    let document = leader.document_of("Fjordskolen").await;
+    let mut live = Live::open(leader.door(document)).await;
+    let mut slow = TcpStream::connect(server.addr()).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    // A header now and then, for ever.
+    let (mut hears, mut says) = slow.split();
+    let mut answer = Vec::new();
+    tokio::select! {
+        ended = hears.read_to_end(&mut answer) => drop(ended),
+        () = async {
+            loop {
+                let _ = says.write_all(b"x-slow: 1\r\n").await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        } => {}
+        () = tokio::time::sleep(DEADLINE) => panic!("it is still waited for"),
+    }
+    assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
+    // Who speaks up is answered, and a live socket is no request that takes too long.
+    assert_eq!(leader.get("/api/me").await.status, 200);
+    live.type_in("rammer", 0, "stadig her ").await;
+    live.until_settled().await;
     server.stop().await;
 }
 

@@ -63,6 +63,8 @@ pub enum ReadOnlyBecause {
     Final,
     /// This version was replaced by a later one, or its period is over.
     Closed,
+    /// It has reached its largest size: it goes on in a new version.
+    Full,
 }
 
 /// The two sides of an agreement (domain rule R11).

@@ -119,6 +119,8 @@ pub enum Event {
         /// Which.
         thread_id: Uuid,
     },
+    /// The document comes near its largest size: said to those who may write in it, when it does and after each `hello` (SPEC L5, L6).
+    NearlyFull,
 }
 
 /// `104 ability`: what you may do has changed (SPEC H6).
@@ -140,6 +142,8 @@ pub enum AbilityReason {
     Frozen,
     /// A right was taken away.
     Revoked,
+    /// The document has reached its largest size.
+    Full,
     /// Writing is possible again; take a new client id before the first key.
     Restored,
 }

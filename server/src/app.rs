@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use axum::{
     Router,
     http::{HeaderName, HeaderValue},
@@ -24,11 +23,13 @@ use crate::auth::demo_idp::{self, DemoIdp};
 use crate::auth::{Sessions, SignIns, oidc};
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Mail, Provider};
+use crate::connections;
 use crate::domain::claims::RoleMapping;
 use crate::gateway::{self, Gateway};
 use crate::http::demo_mail::{self, MailShown};
 use crate::http::door::{self, OwnOrigin, Patience};
 use crate::http::health::{self, Stopping};
+use crate::http::pace::Pace;
 use crate::http::web::{self, Pages};
 use crate::http::{self, Site, notices, problem};
 use crate::mail::{self, Postman};
@@ -95,6 +96,7 @@ struct Parts {
     patience: Patience,
     pages: Pages,
     mail_shown: MailShown,
+    pace: Pace,
 }
 
 /// A server that runs.
@@ -127,7 +129,7 @@ impl App {
                 let (listener, addr) = listen("SAMSPIL_DEMO_IDP_LISTEN", *address).await?;
                 let demo = DemoIdp::new(addr, store.clone(), clock, &public_url, &config.data_dir)?;
                 let settings = oidc_settings(demo.issuer(), demo_idp::CLIENT_ID, demo.client_secret(), &public_url, &[]);
-                serving.push(tokio::spawn(serve(listener, demo.router(), stop_accepting.clone())));
+                serving.push(tokio::spawn(connections::serve(listener, demo.router(), config.limits.clone(), stop_accepting.clone())));
                 (settings, Some(demo_idp::PERSON_CLAIM.to_owned()), RoleMapping::own_names("roles"))
             }
             Provider::Oidc(oidc) => {
@@ -158,11 +160,12 @@ impl App {
             patience: Patience(Duration::from_millis(config.limits.request_ms_max)),
             pages: Pages { provider_origin, was_url: config.was_url.clone() },
             mail_shown: MailShown(matches!(config.mail, Mail::Files(_))),
+            pace: Pace::new(&config.limits, config.trusted_hops),
         };
         let site = Site { demo: matches!(config.provider, Provider::Demo { .. }), was_url: config.was_url.clone() };
         let api =
             http::Parts { store: store.clone(), sessions, clock, rooms: rooms.clone(), site, limits: Arc::new(config.limits.clone()) };
-        serving.push(tokio::spawn(serve(listener, router(parts, api), stop_accepting.clone())));
+        serving.push(tokio::spawn(connections::serve(listener, router(parts, api), config.limits.clone(), stop_accepting.clone())));
         let gather = chrono::Duration::seconds(config.mail_gather_s.into());
         if let Some(postman) = Postman::new(store.clone(), clock, &config.mail, config.mail_from.as_deref(), &public_url, gather)? {
             serving.push(tokio::spawn(postman.work(stop_accepting.clone())));
@@ -257,20 +260,6 @@ fn router(parts: Parts, api: http::Parts) -> Router {
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
         .with_state(parts)
-}
-
-async fn serve(listener: TcpListener, router: Router, stop_accepting: CancellationToken) {
-    // Without TCP_NODELAY a keystroke waits for the one before it to be acknowledged by the network.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection ended before it began");
-        }
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop_accepting.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the server stopped listening");
-    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub struct Settings {
     /// The address people write in the browser: scheme, host and port, no path. Default: `http://` and what is listened on.
     #[arg(long, env = "SAMSPIL_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// How many proxies of ours stand in front, each writing the address it saw at the right end of `X-Forwarded-For`.
+    #[arg(long, env = "SAMSPIL_TRUSTED_HOPS", default_value_t = 0, value_name = "N")]
+    pub trusted_hops: u8,
     /// Directory for what does not live in the database: notes of updates under way, and in the demo the database itself.
     #[arg(long, env = "SAMSPIL_DATA_DIR", default_value = "data", value_name = "DIR")]
     pub data_dir: PathBuf,
@@ -115,6 +118,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The origin people use; `None`: `http://` and what is listened on.
     pub public_url: Option<String>,
+    /// How many proxies of ours stand in front.
+    pub trusted_hops: u8,
     /// For what does not live in the database.
     pub data_dir: PathBuf,
     /// The database, as `samspil_app`.
@@ -246,6 +251,7 @@ impl Settings {
         check.finish(Config {
             listen,
             public_url,
+            trusted_hops: self.trusted_hops,
             data_dir: self.data_dir.clone(),
             database_url: Secret::new(database_url),
             provider: Provider::Oidc(oidc),
@@ -281,6 +287,7 @@ impl Settings {
         check.finish(Config {
             listen,
             public_url,
+            trusted_hops: self.trusted_hops,
             data_dir: self.data_dir.clone(),
             database_url: Secret::new(database_url),
             provider: Provider::Demo { listen: demo_idp },

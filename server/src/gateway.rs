@@ -18,7 +18,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::FusedFuture as _};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
+use hyper_util::rt::TokioIo;
 use samspil_client_protocol::{close::CloseCode, message::PeerPerson};
 use tokio::{net::TcpStream, sync::Notify, time::Instant};
 use uuid::Uuid;
@@ -30,6 +30,7 @@ use crate::{
     auth::{Sessions, SignedIn},
     clock::Clock,
     config::Limits,
+    connections::Place,
     domain::ids::{DocumentId, SessionId},
     http::problem::Problem,
     rooms::{
@@ -122,7 +123,10 @@ async fn upgrade(State(gateway): State<Gateway>, Path(document): Path<String>, m
     let document = Uuid::parse_str(&document).map(DocumentId).ok();
     let samspil = offers_ours(request.headers());
     let upgraded = hyper::upgrade::on(&mut request);
+    let place = request.extensions().get::<Place>().cloned();
     tokio::spawn(async move {
+        // It is a connection for as long as it is a socket.
+        let _place = place;
         let Some(socket) = Socket::of(upgraded).await else { return };
         match (signed_in, document) {
             (None, _) => close(socket, &gateway.limits, CloseCode::SignIn, "sign in").await,
@@ -161,7 +165,7 @@ impl Socket {
                 return None;
             }
         };
-        let parts = downcast::<TokioIo<TcpStream>>(upgraded).expect("the server listens on TCP and nothing else");
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("the server listens on TCP and nothing else");
         // A copy: what was read is held by all of the buffer that the request came into.
         Some(Self { stream: parts.io.into_inner(), read: Bytes::copy_from_slice(&parts.read_buf) })
     }

@@ -22,6 +22,7 @@ mod me;
 pub mod notices;
 pub mod origin;
 mod overview;
+pub mod pace;
 mod people;
 mod plan;
 pub mod problem;

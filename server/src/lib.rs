@@ -11,6 +11,7 @@ pub mod bench;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod connections;
 pub mod demo;
 pub mod gateway;
 pub mod http;

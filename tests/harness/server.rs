@@ -60,10 +60,15 @@ impl TestServer {
 
     /// Stops it and starts it again, on the same database and at the same address.
     pub async fn restart(self) -> Self {
+        self.restart_with(Limits::default()).await
+    }
+
+    /// The same, with other limits.
+    pub async fn restart_with(self, limits: Limits) -> Self {
         let Self { running, database, data_dir, clock } = self;
         let listen = running.addr();
         running.stop().await;
-        let config = Config { listen, ..config(&database, &data_dir, Limits::default()) };
+        let config = Config { listen, ..config(&database, &data_dir, limits) };
         let running = App::start(config, clock).await.unwrap();
         Self { running, database, data_dir, clock }
     }
@@ -71,6 +76,11 @@ impl TestServer {
     /// A second node on the same database, as a server process of its own would be. It is stopped before the first.
     pub async fn second_node(&self) -> Running {
         App::start(config(&self.database, &self.data_dir, Limits::default()), self.clock).await.unwrap()
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.running.addr()
     }
 
     /// Its database, as the superuser.
@@ -128,6 +138,7 @@ fn config(database: &Database, data_dir: &DataDir, limits: Limits) -> Config {
     Config {
         listen: any_port,
         public_url: None,
+        trusted_hops: 0,
         data_dir: data_dir.path().to_owned(),
         database_url: Secret::new(database.app_url()),
         provider: Provider::Demo { listen: any_port },

@@ -54,9 +54,13 @@ limits! {
     type_depth_max: usize = 64, "SAMSPIL_LIMIT_TYPE_DEPTH_MAX";
     /// L4: bytes of one attribute or plain value.
     attribute_bytes_max: usize = 8 << 10, "SAMSPIL_LIMIT_ATTRIBUTE_BYTES_MAX";
+    /// L5: encoded bytes of a document beyond which those who write in it are warned.
+    document_bytes_warn: usize = 2 << 20, "SAMSPIL_LIMIT_DOCUMENT_BYTES_WARN";
     /// L5: encoded bytes of a document; a larger one is read-only.
     document_bytes_max: usize = 4 << 20, "SAMSPIL_LIMIT_DOCUMENT_BYTES_MAX";
-    /// L6: Yjs client ids that have written in a document.
+    /// L6: Yjs client ids that have written in a document beyond which those who write in it are warned.
+    document_clients_warn: usize = 4_000, "SAMSPIL_LIMIT_DOCUMENT_CLIENTS_WARN";
+    /// L6: Yjs client ids that have written in a document; one with more is read-only.
     document_clients_max: usize = 8_000, "SAMSPIL_LIMIT_DOCUMENT_CLIENTS_MAX";
     /// L7: bytes of a client's state vector.
     state_vector_bytes_max: usize = 128 << 10, "SAMSPIL_LIMIT_STATE_VECTOR_BYTES_MAX";
@@ -100,6 +104,15 @@ limits! {
     request_bytes_max: usize = 1 << 20, "SAMSPIL_LIMIT_REQUEST_BYTES_MAX";
     /// Milliseconds that a request may take before it is answered 503.
     request_ms_max: u64 = 30_000, "SAMSPIL_LIMIT_REQUEST_MS_MAX";
+    /// L14: milliseconds for the head of a request; a connection that takes longer, or on which none comes, is closed. A proxy that keeps
+    /// connections open lets go of them sooner.
+    header_ms_max: u64 = 30_000, "SAMSPIL_LIMIT_HEADER_MS_MAX";
+    /// Connections at once, live sockets among them; others wait until there is a place.
+    connections_max: usize = 50_000, "SAMSPIL_LIMIT_CONNECTIONS_MAX";
+    /// L16: sign-ins begun or ended from one address in a minute, sustained; a sign-in is two.
+    sign_ins_per_min: u32 = 300, "SAMSPIL_LIMIT_SIGN_INS_PER_MIN";
+    /// L16: and so many at once.
+    sign_ins_burst: u32 = 600, "SAMSPIL_LIMIT_SIGN_INS_BURST";
     /// Seconds that an update may wait to be saved before `/readyz` says that the server cannot be used.
     unacknowledged_s_max: u64 = 10, "SAMSPIL_LIMIT_UNACKNOWLEDGED_S_MAX";
     /// L15: characters in a comment, and in proposed wording.

@@ -126,6 +126,8 @@ const TRIED: &[(&str, &str, &str)] = &[
     ("value_depth_max", ADMISSION, "r3_values_are_not_nested_beyond_the_limit"),
     ("type_depth_max", ADMISSION, "r3_types_are_not_nested_beyond_the_limit"),
     ("document_bytes_max", ROOM_LIMITS, "l5_document_bytes_max"),
+    ("document_bytes_warn", ROOM_LIMITS, "l5_document_bytes_warn"),
+    ("document_clients_warn", ROOM_LIMITS, "l6_document_clients_warn"),
     ("document_clients_max", ROOM_LIMITS, "l6_document_clients_max"),
     ("state_vector_bytes_max", ROOM_LIMITS, "l7_state_vector_bytes_max"),
     ("presence_bytes_max", ROOM_LIMITS, "l9_presence_bytes_max"),
@@ -147,10 +149,10 @@ const TRIED: &[(&str, &str, &str)] = &[
     ("peer_updates_burst", GATEWAY, "l8_peer_updates_burst"),
     ("peer_bytes_per_s", GATEWAY, "l8_peer_bytes_per_s"),
     ("peer_stalled_s", GATEWAY, "l8_peer_stalled_s"),
-    ("peer_cpu_ms_per_10s", ROOM, "l8_a_session_that_costs_more_than_its_share_is_closed_and_nothing_of_it_is_lost"),
+    ("peer_cpu_ms_per_10s", ROOM_LIMITS, "l8_peer_cpu_ms_per_10s"),
     ("peer_queue_bytes_max", OUTBOX, "l10_peer_queue_bytes_max"),
     ("peer_queue_messages_max", OUTBOX, "l10_peer_queue_messages_max"),
-    ("sockets_per_session_max", LIVE, "l12_a_session_has_so_many_places_and_another_device_has_its_own"),
+    ("sockets_per_session_max", GATEWAY, "l12_sockets_per_session_max"),
     ("journal_batch_updates_max", JOURNAL, "journal_batch_updates_max_of_many_rooms"),
     ("journal_batch_bytes_max", JOURNAL, "journal_batch_bytes_max_of_many_rooms"),
     ("room_idle_s", TASK, "room_idle_s"),
@@ -159,9 +161,15 @@ const TRIED: &[(&str, &str, &str)] = &[
     ("request_ms_max", DOOR, "l14_request_ms_max"),
     ("unacknowledged_s_max", HEALTH, "unacknowledged_s_max"),
     ("stop_ms_max", APP, "stop_ms_max"),
+    ("header_ms_max", CONNECTIONS, "l14_header_ms_max"),
+    ("connections_max", CONNECTIONS, "connections_max"),
+    ("sign_ins_per_min", PACE, "l16_sign_ins_per_min"),
+    ("sign_ins_burst", PACE, "l16_sign_ins_burst"),
 ];
 const COMMENTS: &str = include_str!("../../../tests/comments.rs");
 const APP: &str = include_str!("../app.rs");
+const CONNECTIONS: &str = include_str!("../connections.rs");
+const PACE: &str = include_str!("../http/pace.rs");
 const DOOR: &str = include_str!("../http/door.rs");
 const HEALTH: &str = include_str!("../http/health.rs");
 const SERVER: &str = include_str!("../../../tests/server.rs");

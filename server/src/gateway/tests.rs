@@ -3,6 +3,7 @@
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use super::*;
+use crate::rooms::quarantine::Quarantine;
 
 /// A socket on which all of this has been said, and the other end of it.
 async fn socket_that_hears(said: &[u8]) -> (Socket, TcpStream) {
@@ -86,4 +87,23 @@ async fn l8_peer_stalled_s() {
             assert_eq!(reader.outbox.closed(), Some(CloseCode::ComeBack));
         }
     }
+}
+
+#[tokio::test]
+async fn l12_sockets_per_session_max() {
+    let limits = Limits { sockets_per_session_max: 3, ..Limits::default() };
+    let store = Store::connect("postgres://localhost/nobody-asks", 1).unwrap();
+    let sessions = Sessions::new(store.clone(), "http://localhost");
+    let data_dir = std::env::temp_dir().join(format!("samspil-gateway-tests-{}", std::process::id()));
+    std::fs::create_dir_all(&data_dir).unwrap();
+    let quarantine = Quarantine::open(&data_dir).unwrap();
+    std::fs::remove_dir_all(data_dir).unwrap();
+    let rooms = Rooms::start(store.clone(), sessions.clone(), Clock::machine(), limits.clone(), quarantine);
+    let gateway = Gateway::new(store, sessions, rooms, Clock::machine(), limits, HeaderValue::from_static("http://localhost"));
+    let session = SessionId(Uuid::from_u128(1));
+    let places: Vec<_> = (0..4).map(|_| gateway.take_place(session)).collect();
+    assert_eq!(places.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, true, false]);
+    assert!(gateway.take_place(SessionId(Uuid::from_u128(2))).is_some(), "another session has its own");
+    drop(places);
+    assert!(gateway.take_place(session).is_some(), "and what was given back is there again");
 }

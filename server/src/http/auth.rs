@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::{
     origin::same_origin,
+    pace::{Pace, Paced},
     problem::{Problem, Query, causes, request_id},
 };
 use crate::{
@@ -33,6 +34,7 @@ where
     S: Clone + Send + Sync + 'static,
     SignIns: FromRef<S>,
     Clock: FromRef<S>,
+    Pace: FromRef<S>,
 {
     Router::new()
         .route("/auth/login", get(login))
@@ -48,7 +50,13 @@ struct Login {
     login_hint: Option<String>,
 }
 
-async fn login(State(sign_ins): State<SignIns>, State(clock): State<Clock>, headers: HeaderMap, Query(login): Query<Login>) -> Response {
+async fn login(
+    _: Paced,
+    State(sign_ins): State<SignIns>,
+    State(clock): State<Clock>,
+    headers: HeaderMap,
+    Query(login): Query<Login>,
+) -> Response {
     let wish = Wish { return_to: login.return_to, login_hint: login.login_hint, invite: None };
     onward(sign_ins.begin(wish, &headers, clock.now()).await)
 }
@@ -58,7 +66,13 @@ struct Invite {
     code: String,
 }
 
-async fn invite(State(sign_ins): State<SignIns>, State(clock): State<Clock>, headers: HeaderMap, Query(invite): Query<Invite>) -> Response {
+async fn invite(
+    _: Paced,
+    State(sign_ins): State<SignIns>,
+    State(clock): State<Clock>,
+    headers: HeaderMap,
+    Query(invite): Query<Invite>,
+) -> Response {
     let wish = Wish { invite: Some(invite.code), ..Wish::default() };
     onward(sign_ins.begin(wish, &headers, clock.now()).await)
 }
@@ -72,6 +86,7 @@ struct Callback {
 }
 
 async fn callback(
+    _: Paced,
     State(sign_ins): State<SignIns>,
     State(clock): State<Clock>,
     headers: HeaderMap,
@@ -99,7 +114,8 @@ struct BackchannelLogout {
     logout_token: String,
 }
 
-/// Called by the identity provider itself, without cookies and without an origin; the token is the proof.
+/// Called by the identity provider itself, without cookies and without an origin; the token is the proof. It keeps to no pace: at the
+/// end of a day the provider signs out many at once, and one that were not heard would stay signed in.
 async fn backchannel_logout(
     State(sign_ins): State<SignIns>,
     State(clock): State<Clock>,

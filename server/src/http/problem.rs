@@ -87,6 +87,12 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "/problems/conflict", "En anden nåede det først.")
     }
 
+    /// 429: too often from one address.
+    #[must_use]
+    pub const fn too_often() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "/problems/too-often", "Der er kommet for mange på kort tid. Prøv igen om lidt.")
+    }
+
     /// 503: the database or the identity provider does not answer just now. Nothing was lost.
     #[must_use]
     pub const fn unavailable() -> Self {

@@ -132,6 +132,7 @@ impl LiveDocument {
         if let Some(snapshot) = &log.snapshot {
             document.replay_one(&snapshot.state, Kept::Snapshot, limits).map_err(|what| NotReplayed { seq: snapshot.seq, what })?;
             expected = snapshot.seq + 1;
+            (document.bytes, document.added) = (snapshot.state.len(), 0);
         }
         document.replay_rows(log, expected, limits)?;
         document.anchors = Anchors::open(&log.anchors, &document.doc);
@@ -288,9 +289,10 @@ impl LiveDocument {
     }
 
     /// Does its state take more than so many bytes, encoded? Keystrokes take far fewer in it than in the log, so it is measured
-    /// when the sum says so; and again only when enough has come since, because measuring is encoding all of it.
+    /// when the sum says so; and again only when enough has come since, because measuring is encoding all of it. What was larger once
+    /// counts as larger from then on: if it shrinks, that is seen when it is opened again.
     pub fn is_larger_than(&mut self, bytes_max: usize) -> bool {
-        if self.bytes + self.added > bytes_max && self.added > bytes_max / MEASURED_EVERY {
+        if self.bytes <= bytes_max && self.bytes + self.added > bytes_max && self.added > bytes_max / MEASURED_EVERY {
             self.bytes = self.state().len();
             self.added = 0;
         }

@@ -130,6 +130,8 @@ pub struct Room {
     /// Who has left while words of theirs were still waiting: they wrote them while they were here.
     departed: BTreeMap<PeerId, Newcomer>,
     presence: Presence,
+    /// How near it was to its largest size when last measured.
+    fullness: Fullness,
     next_peer: u32,
     /// Updates that are here and not admitted yet, in order of arrival.
     waiting: VecDeque<Waiting>,
@@ -212,10 +214,12 @@ impl Room {
     /// A room over a log that has been read. Fails when the log does not replay: then nobody is shown anything.
     pub fn open(id: DocumentId, schema: u32, log: &Log, access: RoomAccess, limits: Limits) -> Result<Self, NotReplayed> {
         let update_limits = update_limits(&limits);
+        let mut document = LiveDocument::replay(log, &update_limits)?;
         Ok(Self {
             id,
             schema,
-            document: Some(LiveDocument::replay(log, &update_limits)?),
+            fullness: Fullness::of(&mut document, &limits),
+            document: Some(document),
             head: log.head,
             behind: None,
             access,
@@ -294,7 +298,7 @@ impl Room {
 
     /// Somebody comes in. `Err`: they may not see it.
     pub fn join(&mut self, mut newcomer: Newcomer, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Result<PeerId, CloseCode> {
-        let told = abilities(&newcomer.principal, &self.access.document, now);
+        let told = self.can(&newcomer.principal, now);
         if !told.read {
             return Err(CloseCode::NotFound);
         }
@@ -308,6 +312,16 @@ impl Room {
         self.asking.push(Asking::Welcome(id));
         self.answer(now, out);
         Ok(id)
+    }
+
+    /// What a person may do here now: what their rights say, as long as the document can hold more.
+    fn can(&self, principal: &Principal, now: DateTime<Utc>) -> Abilities {
+        let can = abilities(principal, &self.access.document, now);
+        if can.edit && self.fullness == Fullness::Full {
+            Abilities { edit: false, read_only_because: Some(ReadOnlyBecause::Full), ..can }
+        } else {
+            can
+        }
     }
 
     /// A person keeps their colour within a document; two who are here together never share one while there are five.
@@ -503,7 +517,7 @@ impl Room {
         };
         let Some(document) = &mut self.document else { return Err(NotApplied::Broken("no document".into())) };
         // A full document is one that nobody may write in; what is here already is no offence in it.
-        if document.is_larger_than(self.limits.document_bytes_max) || document.clients() > self.limits.document_clients_max {
+        if is_full(document, &self.limits) {
             may_write = may_write.and(Err(RefusalCode::DocumentFull));
         }
         let writer = DocumentWriter { person: waiting.author.person, may_write };
@@ -715,25 +729,53 @@ impl Room {
             relay_all(Some(relay), out);
         }
         let limits = &self.limits;
+        let mut over = Vec::new();
         self.spent.retain(|_, spent| {
             spent.add(Duration::ZERO, now, limits);
             spent.cpu > Duration::ZERO
         });
-        for id in self.peers.keys().copied().collect::<Vec<_>>() {
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
-            let can = abilities(&peer.newcomer.principal, &self.access.document, now);
+        for (id, peer) in &self.peers {
             if now >= peer.newcomer.session_until {
-                self.close(id, CloseCode::SignIn, "the sign-in ran out", out);
-            } else if can != peer.told {
-                let reason = reason(peer.told, can);
-                peer.told = can;
-                if peer.newcomer.samspil && peer.welcomed {
-                    out.push(Effect::Send(id, frame::ability(&AbilityChanged { abilities: can, reason })));
-                }
-                if !can.read {
-                    self.close(id, CloseCode::Stop, "access was taken away", out);
+                over.push(*id);
+            }
+        }
+        for id in over {
+            self.close(id, CloseCode::SignIn, "the sign-in ran out", out);
+        }
+        self.tell_abilities(now, out);
+    }
+
+    /// Tells each peer what it may do, if that has changed.
+    fn tell_abilities(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            let Some(can) = self.peers.get(&id).map(|peer| self.can(&peer.newcomer.principal, now)) else { continue };
+            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.told != can) else { continue };
+            let reason = reason(peer.told, can);
+            let may_write_now = can.edit && !peer.told.edit;
+            peer.told = can;
+            if peer.newcomer.samspil && peer.welcomed {
+                out.push(Effect::Send(id, frame::ability(&AbilityChanged { abilities: can, reason })));
+                if may_write_now && self.fullness == Fullness::Near {
+                    out.push(Effect::Send(id, frame::event(&Event::NearlyFull)));
                 }
             }
+            if !can.read {
+                self.close(id, CloseCode::Stop, "access was taken away", out);
+            }
+        }
+    }
+
+    /// The document may have come nearer to its largest size: who may write in it hears that before it is there.
+    fn measure(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        let Some(document) = &mut self.document else { return };
+        let before = std::mem::replace(&mut self.fullness, Fullness::of(document, &self.limits));
+        if before == self.fullness {
+            return;
+        }
+        tracing::info!(document.id = %self.id, fullness = ?self.fullness, "a document's size reached a limit, or left it");
+        self.tell_abilities(now, out);
+        if before == Fullness::Roomy && self.fullness == Fullness::Near {
+            self.event(&Event::NearlyFull, now, out);
         }
     }
 
@@ -743,6 +785,7 @@ impl Room {
         let concerns = |peer: &Peer| match event {
             Event::AgreementChanged => true,
             Event::ThreadChanged { .. } => reads_threads(&peer.newcomer.principal, peer.told, now),
+            Event::NearlyFull => peer.told.edit,
         };
         let told = self.peers.iter().filter(|(_, peer)| peer.newcomer.samspil && peer.welcomed && concerns(peer));
         out.extend(told.map(|(id, _)| Effect::Send(*id, frame.clone())));
@@ -768,6 +811,7 @@ impl Room {
         if !self.is_settled() {
             return;
         }
+        self.measure(now, out);
         if self.waiting.is_empty() && !self.turned_away.is_empty() {
             let turned_away = std::mem::take(&mut self.turned_away);
             self.acknowledge(&turned_away, out);
@@ -816,6 +860,9 @@ impl Room {
                     seq: self.head,
                 }),
             ));
+            if peer.told.edit && self.fullness == Fullness::Near {
+                out.push(Effect::Send(id, frame::event(&Event::NearlyFull)));
+            }
         }
         out.push(Effect::Send(id, frame::sync_step1(&document.state_vector())));
         let person = peer.newcomer.principal.person;
@@ -893,6 +940,32 @@ impl Room {
     }
 }
 
+/// How near a document is to its largest size (SPEC L5, L6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fullness {
+    Roomy,
+    /// Those who write are told.
+    Near,
+    /// Nobody writes any more.
+    Full,
+}
+
+impl Fullness {
+    fn of(document: &mut LiveDocument, limits: &Limits) -> Self {
+        if is_full(document, limits) {
+            Self::Full
+        } else if document.is_larger_than(limits.document_bytes_warn) || document.clients() > limits.document_clients_warn {
+            Self::Near
+        } else {
+            Self::Roomy
+        }
+    }
+}
+
+fn is_full(document: &mut LiveDocument, limits: &Limits) -> bool {
+    document.is_larger_than(limits.document_bytes_max) || document.clients() > limits.document_clients_max
+}
+
 /// Processor time that runs out of mind at the rate at which it may be used.
 #[derive(Clone, Copy, Debug)]
 struct Spent {
@@ -937,6 +1010,7 @@ fn writes(newcomer: &Newcomer, document: &DocumentAccess, now: DateTime<Utc>) ->
     match can.read_only_because {
         _ if can.edit => Ok(()),
         Some(ReadOnlyBecause::Frozen | ReadOnlyBecause::Final | ReadOnlyBecause::Closed) => Err(RefusalCode::Frozen),
+        Some(ReadOnlyBecause::Full) => Err(RefusalCode::DocumentFull),
         Some(ReadOnlyBecause::NotAParty) | None => Err(RefusalCode::ReadOnly),
     }
 }
@@ -948,6 +1022,8 @@ fn reason(before: Abilities, after: Abilities) -> AbilityReason {
         && matches!(after.read_only_because, Some(ReadOnlyBecause::Frozen | ReadOnlyBecause::Final | ReadOnlyBecause::Closed))
     {
         AbilityReason::Frozen
+    } else if before.edit && after.read_only_because == Some(ReadOnlyBecause::Full) {
+        AbilityReason::Full
     } else {
         AbilityReason::Revoked
     }

@@ -26,11 +26,13 @@ use crate::{
         sign_in,
     },
     clock::Clock,
+    config::Limits,
     domain::{
         claims::RoleMapping,
         ids::{PersonId, SessionId, imported},
         principal::Role,
     },
+    http::pace::Pace,
     store::Store,
 };
 
@@ -40,6 +42,7 @@ struct Parts {
     sessions: Sessions,
     sign_ins: SignIns,
     clock: Clock,
+    pace: Pace,
 }
 
 /// The server's part that signs people in, and the demo provider, on two ports of this machine.
@@ -83,7 +86,7 @@ impl World {
         let roles = RoleMapping::own_names("roles");
         let sign_ins = SignIns::new(store.clone(), sessions.clone(), provider, roles, person_claim.map(str::to_owned));
         let (provider_url, ended) = (idp.issuer().to_owned(), sessions.ended());
-        let parts = Parts { store, sessions, sign_ins, clock };
+        let parts = Parts { store, sessions, sign_ins, clock, pace: Pace::new(&Limits::default(), 0) };
         let router = Router::new().merge(super::routes()).route("/whoami", get(whoami)).with_state(parts.clone());
         tokio::spawn(async move { axum::serve(ours, router).await.unwrap() });
         tokio::spawn(demo_idp::serve(theirs, idp, std::future::pending()));

@@ -190,6 +190,27 @@ function* numbers(seed: number) {
 const CODES = [1000, 1001, 1006, 1009, 1011, 4000, 4001, 4401, 4403, 4404, 4409, 4999] as const;
 const STOPS: readonly number[] = [1009, 4401, 4403, 4404, 4409];
 
+test('C4 C10: told to start over, a line that stood comes back at once, and one that did not waits', () => {
+	last().opens();
+	last().closes(4001);
+	expect(sockets, 'it had not stood yet').toHaveLength(1);
+	vi.advanceTimersByTime(DELAYS.backoffFirstMs);
+	expect(sockets).toHaveLength(2);
+	last().opens();
+	// Something is heard now and then, so the line is alive.
+	for (let passed = 0; passed <= DELAYS.steadyMs; passed += DELAYS.checkMs) {
+		last().says(SAVED);
+		vi.advanceTimersByTime(DELAYS.checkMs);
+	}
+	last().closes(4001);
+	expect(sockets).toHaveLength(3);
+	expect(states.slice(-3), 'whoever watches sees that the line was down').toEqual(['open', 'waiting', 'connecting']);
+	// And not again and again.
+	last().opens();
+	last().closes(4001);
+	expect(sockets).toHaveLength(3);
+});
+
 test.each(Array.from({ length: 200 }, (_, seed) => seed))('C1–C9: whatever a server does, nobody knocks in a loop or after stop (seed %i)', (seed) => {
 	connection.close();
 	const random = numbers(seed);

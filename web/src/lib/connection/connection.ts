@@ -100,6 +100,7 @@ export class Connection {
 
 	private connect(): void {
 		clearTimeout(this.retryTimer);
+		this.openedAt = 0;
 		this.become({ name: 'connecting' });
 		let socket: WebSocket;
 		try {
@@ -141,6 +142,9 @@ export class Connection {
 			case 'come_back':
 				this.comeBackLater();
 				return;
+			case 'start_over':
+				this.startOver();
+				return;
 			case 'sign_in':
 				this.become({ name: 'stopped', because: 'signed_out' });
 				return;
@@ -161,9 +165,23 @@ export class Connection {
 		this.comeBackLater();
 	}
 
+	/** The server is well and waits for us: a line that stood comes back at once, any other as after every end. */
+	private startOver(): void {
+		if (!this.stood) {
+			this.comeBackLater();
+			return;
+		}
+		this.attempt = 1;
+		this.become({ name: 'waiting', attempt: 1 });
+		this.connect();
+	}
+
+	private get stood(): boolean {
+		return this.openedAt !== 0 && this.now() - this.openedAt > DELAYS.steadyMs;
+	}
+
 	private comeBackLater(): void {
-		if (this.openedAt !== 0 && this.now() - this.openedAt > DELAYS.steadyMs) this.attempt = 0;
-		this.openedAt = 0;
+		if (this.stood) this.attempt = 0;
 		this.attempt += 1;
 		const longest = Math.min(DELAYS.backoffLongestMs, DELAYS.backoffFirstMs * 2 ** (this.attempt - 1));
 		this.retryTimer = setTimeout(() => this.connect(), longest * (0.5 + this.random() / 2));

@@ -36,7 +36,7 @@ test.each([
 	[1006, 'come_back'],
 	[1009, 'frame_too_large'],
 	[4000, 'come_back'],
-	[4001, 'come_back'],
+	[4001, 'start_over'],
 	[4401, 'sign_in'],
 	[4403, 'stop'],
 	[4404, 'not_found'],

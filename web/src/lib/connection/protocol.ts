@@ -136,13 +136,15 @@ function writeJson(encoder: encoding.Encoder, frame: number, body: unknown): voi
 }
 
 /** What a close code asks of the client (C1–C9). */
-export type AfterClose = 'come_back' | 'sign_in' | 'stop' | 'not_found' | 'new_client_id' | 'frame_too_large';
+export type AfterClose = 'come_back' | 'start_over' | 'sign_in' | 'stop' | 'not_found' | 'new_client_id' | 'frame_too_large';
 
 /** Unknown codes and a broken line mean: come back. */
 export function afterClose(code: number): AfterClose {
 	switch (code) {
 		case 1009:
 			return 'frame_too_large';
+		case 4001:
+			return 'start_over';
 		case 4401:
 			return 'sign_in';
 		case 4403:

@@ -46,6 +46,8 @@ export class FakeRoom {
 	holding = false;
 	/** No new socket gets through, and a socket that stands goes silent. */
 	dead = false;
+	/** A larger frame closes the socket (L1). */
+	frameBytesMax = 1 << 20;
 	/** Decides about each update; null admits. */
 	judge: (update: Uint8Array) => Verdict | null = () => null;
 	/** Every update frame that ever came. */
@@ -76,7 +78,7 @@ export class FakeRoom {
 				peer_id: peer.id,
 				person,
 				abilities: this.abilities,
-				limits: { frame_bytes_max: 1 << 20, peer_updates_per_s: 60, presence_bytes_max: 1024 },
+				limits: { frame_bytes_max: this.frameBytesMax, peer_updates_per_s: 60, presence_bytes_max: 1024 },
 				build: 'test',
 				seq: this.seq
 			}
@@ -164,6 +166,11 @@ export class FakeRoom {
 		for (const { socket } of this.peers) socket.deliver({ kind: 'ability', changed: { abilities, reason } });
 	}
 
+	/** What a page that comes now is told of the document's size. */
+	nearlyFull(): void {
+		for (const { socket } of this.peers) socket.deliver({ kind: 'event', event: { kind: 'nearly_full' } });
+	}
+
 	closeAll(code: number): void {
 		for (const { socket } of [...this.peers]) socket.closeFromServer(code);
 	}
@@ -218,6 +225,7 @@ export class FakeSocket {
 	send(bytes: Uint8Array): void {
 		const copy = bytes.slice();
 		queueMicrotask(() => {
+			if (copy.length > this.room.frameBytesMax) return this.closeFromServer(1009);
 			const message = decode(copy);
 			if (message) this.room.receive(this, message);
 		});

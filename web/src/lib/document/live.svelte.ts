@@ -45,6 +45,8 @@ export class LiveDocument {
 	peers = $state.raw<Peer[]>([]);
 	unsent = $state(false);
 	keptWords = $state.raw<readonly Words[]>([]);
+	/** It comes near its largest size. */
+	nearlyFull = $state(false);
 	goals = $state.raw<Goal[]>([]);
 	canUndo = $state(false);
 	canRedo = $state(false);
@@ -230,6 +232,7 @@ export class LiveDocument {
 		this.editable = replica.editable;
 		this.unsent = replica.unsentCount > 0;
 		this.keptWords = replica.kept;
+		this.nearlyFull = replica.nearlyFull;
 		this.lookForSessionWhen(replica.trouble === 'signed_out');
 		const up = replica.save.line === 'up';
 		if (up !== (this.lineUpAt !== Infinity)) this.lineUpAt = up ? Date.now() : Infinity;

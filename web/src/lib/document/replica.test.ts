@@ -208,6 +208,48 @@ describe('the line breaks', () => {
 		expect(room.textOf('kerneopgave')).toBe('<paragraph>gemt. kun her!</paragraph>');
 	});
 
+	test('more words than one frame takes are sent in as many as they need, and none is lost', async () => {
+		room.frameBytesMax = 2_000;
+		const hanne = await ready(HANNE);
+		type(hanne, 'Før. ');
+		await settled(hanne);
+		room.dead = true;
+		room.closeAll(1006);
+		const words = Array.from({ length: 300 }, (_, nth) => `[ord nummer ${nth}]`);
+		// At both ends by turns, and one of them deleted again: each builds on those before it.
+		words.forEach((word, nth) => type(hanne, word, nth % 3 === 0 ? 'rammer' : 'kerneopgave', nth % 2 === 0 ? 0 : undefined));
+		hanne.undo.stopCapturing();
+		type(hanne, 'fortrudt');
+		hanne.undo.undo();
+		type(hanne, 'og til sidst', 'rammer');
+		expect(text(hanne)).toContain('[ord nummer 2]');
+		expect(text(hanne)).not.toContain('fortrudt');
+		const mine = [text(hanne), text(hanne, 'rammer')];
+		const before = room.received.length;
+		room.dead = false;
+		await settled(hanne);
+		const sent = room.received.slice(before);
+		expect(sent.length).toBeGreaterThan(5);
+		expect(sent.every((update) => update.length < room.frameBytesMax)).toBe(true);
+		expect(sent.flatMap((update) => Y.decodeUpdate(update).structs).filter((block) => block instanceof Y.Skip)).toEqual([]);
+		expect([hanne.kept, hanne.generation]).toEqual([[], 0]);
+		expect([room.textOf('kerneopgave'), room.textOf('rammer')]).toEqual(mine.map((words) => `<paragraph>${words}</paragraph>`));
+	});
+
+	test('a part is refused for now: it is sent again with all that comes after it', async () => {
+		room.frameBytesMax = 2_000;
+		const hanne = await ready(HANNE);
+		room.dead = true;
+		room.closeAll(1006);
+		for (let nth = 0; nth < 200; nth += 1) type(hanne, `[ord nummer ${nth}]`);
+		let judged = 0;
+		room.judge = () => ((judged += 1) === 3 ? { code: 'gap', action: 'resync' } : null);
+		room.dead = false;
+		await settled(hanne);
+		expect(room.textOf('kerneopgave')).toBe(`<paragraph>${text(hanne)}</paragraph>`);
+		expect(text(hanne)).toContain('[ord nummer 199]');
+	});
+
 	test('an acknowledgement that was lost costs nothing: the words are not there twice', async () => {
 		const hanne = await ready(HANNE);
 		room.holding = true;
@@ -259,6 +301,26 @@ describe('refused for good', () => {
 		await until(() => expect(room.connections).toBe(3));
 		await until(() => expect(hanne.save.line).toBe('up'));
 		expect(room.received.slice(sent)).toEqual([new Uint8Array([0, 0])]);
+	});
+
+	test('a document that is full: said beforehand, then the pen is taken, and the words on their way are kept', async () => {
+		const hanne = await ready(HANNE);
+		expect(hanne.nearlyFull).toBe(false);
+		room.nearlyFull();
+		await until(() => expect(hanne.nearlyFull).toBe(true));
+		expect(hanne.editable).toBe(true);
+		room.judge = () => ({ code: 'document_full', action: 'keep_as_proposal' });
+		room.abilities = { ...MAY_READ, read_only_because: 'full' };
+		type(hanne, 'for sent');
+		await until(() => expect(kept(hanne)).toEqual([{ place: 'kerneopgave', text: 'for sent' }]));
+		await until(() => expect(hanne.save.line).toBe('up'));
+		expect([hanne.editable, hanne.abilities?.read_only_because]).toEqual([false, 'full']);
+		// The limit was raised: whoever comes back writes on, and is not told what holds no longer.
+		room.judge = () => null;
+		room.abilities = MAY_EDIT;
+		room.closeAll(4000);
+		await until(() => expect(hanne.editable).toBe(true));
+		expect(hanne.nearlyFull).toBe(false);
 	});
 
 	test('kept words survive a reload until they are dropped', async () => {

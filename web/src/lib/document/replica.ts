@@ -19,7 +19,7 @@ import { LocalCopy, localCopyName, type KeptWords, type Loaded, type Notes } fro
 import { Presence } from './presence';
 import { replant } from './replant';
 import { pageUndo } from './undo';
-import { Unsent } from './unsent';
+import { Unsent, type Part } from './unsent';
 
 export type Trouble = null | 'not_found' | 'load_failed' | 'signed_out' | 'stopped' | 'unknown_schema';
 
@@ -84,6 +84,8 @@ export class Replica {
 	hello: Hello | null = null;
 	abilities: Abilities | null = null;
 	kept: readonly KeptWords[] = [];
+	/** The server has said that the document comes near its largest size. */
+	nearlyFull = false;
 
 	private readonly connection: Connection;
 	private readonly copy: LocalCopy;
@@ -394,6 +396,10 @@ export class Replica {
 				this.onRefused(message.refused);
 				return;
 			case 'event':
+				if (message.event.kind === 'nearly_full') {
+					this.nearlyFull = true;
+					this.listener.changed();
+				}
 				this.listener.event(message.event);
 				return;
 			case 'ability':
@@ -408,6 +414,8 @@ export class Replica {
 		const lost = hello.seq < this.seq;
 		this.hello = hello;
 		this.abilities = hello.abilities;
+		// It says so again if it still is.
+		this.nearlyFull = false;
 		this.seq = hello.seq;
 		this.knownSchema = hello.schema;
 		this.trouble = hello.schema === SCHEMA_VERSION ? null : 'unknown_schema';
@@ -432,15 +440,25 @@ export class Replica {
 			return;
 		}
 		this.leaveLimbo(clocks);
-		const update = this.unsent.size === 0 ? NOTHING : stateAfter(this.doc, stateVector);
-		if (this.isTooLarge(update)) {
+		const parts = this.answerTo(stateVector);
+		if (parts.some(({ update }) => this.isTooLarge(update))) {
 			this.rebuild('keep');
 			return;
 		}
-		if (!this.connection.send({ kind: 'step2', update })) return;
-		this.unsent.sentAll();
+		this.unsent.putBackFrom(0);
+		for (const [nth, { keys, update }] of parts.entries()) {
+			if (!this.connection.send({ kind: nth === 0 ? 'step2' : 'update', update })) return;
+			this.unsent.sent(keys);
+		}
 		this.answered = true;
 		this.lineUpWhenSynced();
+	}
+
+	/** One step 2, or, when that would be more than a frame takes, as many updates as it needs. */
+	private answerTo(stateVector: Uint8Array): Part[] {
+		if (this.unsent.size === 0) return [{ keys: [], update: NOTHING }];
+		const update = stateAfter(this.doc, stateVector);
+		return this.isTooLarge(update) ? this.unsent.parts(this.updateBytesMax) : [{ keys: this.unsent.keys, update }];
 	}
 
 	/** Blocks of others that the server does not have (any more): a restored or another database. They are not mine to send. */
@@ -515,7 +533,11 @@ export class Replica {
 	}
 
 	private isTooLarge(update: Uint8Array): boolean {
-		return this.hello !== null && update.length + FRAME_HEAD_BYTES > this.hello.limits.frame_bytes_max;
+		return update.length > this.updateBytesMax;
+	}
+
+	private get updateBytesMax(): number {
+		return this.hello ? this.hello.limits.frame_bytes_max - FRAME_HEAD_BYTES : Infinity;
 	}
 
 	// ---- what is shown

@@ -11,6 +11,12 @@ interface Waiting {
 	readonly connection: number;
 }
 
+/** An update that is to be sent, and the keys of what it carries. */
+export interface Part {
+	readonly keys: number[];
+	readonly update: Uint8Array;
+}
+
 export class Unsent {
 	private readonly waiting = new Map<number, Waiting>();
 	private underWay: { frame: number; keys: number[] }[] = [];
@@ -38,19 +44,42 @@ export class Unsent {
 		this.underWay.push({ frame: this.frames, keys: [...keys] });
 	}
 
-	/** A step 2 is being sent: it has everything that waits. */
-	sentAll(): void {
-		const keys = [...this.waiting.keys()];
-		this.underWay.forEach((frame) => (frame.keys = []));
-		this.sent(keys);
-	}
-
 	/**
 	 * Refused for now: what the frame carried waits again, for the next step 2, and so does what was sent after it. That builds on
 	 * it, and the server drops it without a further word (S4), though it counts it as settled.
 	 */
 	putBackFrom(frame: number): void {
 		for (const sent of this.underWay) if (sent.frame >= frame) sent.keys = [];
+	}
+
+	get keys(): number[] {
+		return [...this.waiting.keys()];
+	}
+
+	/**
+	 * Everything that waits, in the order in which it was written, in updates that are no larger than this as long as none was made
+	 * so. Each builds on those before it alone, and has no hole: where something in between is settled, another begins.
+	 */
+	parts(bytesMax: number): Part[] {
+		const parts: Part[] = [];
+		let [keys, updates, bytes]: [number[], Uint8Array[], number] = [[], [], 0];
+		const ends = new Map<number, number>();
+		const close = () => {
+			if (keys.length > 0) parts.push({ keys, update: Y.mergeUpdates(updates) });
+			[keys, updates, bytes] = [[], [], 0];
+			ends.clear();
+		};
+		for (const [key, { update }] of this.waiting) {
+			const { structs } = Y.decodeUpdate(update);
+			const leavesHole = structs.some(({ id }, nth) => structs[nth - 1]?.id.client !== id.client && (ends.get(id.client) ?? id.clock) !== id.clock);
+			if (leavesHole || bytes + update.length > bytesMax) close();
+			keys.push(key);
+			updates.push(update);
+			bytes += update.length;
+			for (const { id, length } of structs) ends.set(id.client, id.clock + length);
+		}
+		close();
+		return parts;
 	}
 
 	/** The client ids under which stands what this frame carries. */

@@ -3,4 +3,4 @@
 /**
  * Why abilities changed.
  */
-export type AbilityReason = "frozen" | "revoked" | "restored";
+export type AbilityReason = "frozen" | "revoked" | "full" | "restored";

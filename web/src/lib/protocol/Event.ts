@@ -7,4 +7,4 @@ export type Event = { "kind": "agreement_changed" } | { "kind": "thread_changed"
 /**
  * Which.
  */
-thread_id: string, };
+thread_id: string, } | { "kind": "nearly_full" };

@@ -3,4 +3,4 @@
 /**
  * Why a text cannot be written in.
  */
-export type ReadOnlyBecause = "not_a_party" | "frozen" | "final" | "closed";
+export type ReadOnlyBecause = "not_a_party" | "frozen" | "final" | "closed" | "full";

@@ -20,12 +20,119 @@ fn told_for(limits: Limits, frames: &[Bytes]) -> Vec<String> {
 
 #[test]
 fn l5_document_bytes_max() {
-    let size = LiveDocument::replay(&Disk::new().log(), &update_limits(&Limits::default())).unwrap().state().len();
+    let size = size_of(&Disk::new());
     let said = |document_bytes_max| told_for(Limits { document_bytes_max, ..Limits::default() }, &[typed(7, "ord ")]);
     // The document is one byte below, at, and one byte above what it may be.
     assert_eq!(said(size + 1), [""; 0]);
     assert_eq!(said(size), [""; 0]);
     assert_eq!(said(size - 1), ["1: refused 1 DocumentFull KeepAsProposal", "1: saved 1 at 1"]);
+}
+
+/// What each is told who comes in while the document is as it is on the disk: the leader and the head, who may write, and the teacher.
+fn told_to_newcomers(disk: &Disk, limits: &Limits) -> [Vec<String>; 3] {
+    [LEADER, HEAD, TEACHER].map(|person| {
+        let mut room = Room::open(DocumentId(id(100)), 1, &disk.log(), access(AgreementStatus::InDialogue, 0), limits.clone()).unwrap();
+        let mut out = Vec::new();
+        room.join(newcomer(person), now(), &mut out).unwrap();
+        told(&out)
+    })
+}
+
+fn size_of(disk: &Disk) -> usize {
+    LiveDocument::replay(&disk.log(), &update_limits(&Limits::default())).unwrap().state().len()
+}
+
+#[test]
+fn l5_document_bytes_warn() {
+    let disk = Disk::new();
+    let size = size_of(&disk);
+    let said = |document_bytes_warn| told_to_newcomers(&disk, &Limits { document_bytes_warn, ..Limits::default() });
+    let as_ever = ["1: hello", "1: sync 0"];
+    assert_eq!(said(size + 1), [as_ever; 3]);
+    assert_eq!(said(size), [as_ever; 3]);
+    let warned = said(size - 1);
+    assert_eq!(warned[..2], [["1: hello", "1: NearlyFull", "1: sync 0"]; 2]);
+    assert_eq!(warned[2], as_ever, "who cannot write need not know");
+}
+
+#[test]
+fn l6_document_clients_warn() {
+    let mut disk = Disk::new();
+    disk.0.push(update(20, "før "));
+    let said = |document_clients_warn| told_to_newcomers(&disk, &Limits { document_clients_warn, ..Limits::default() });
+    assert_eq!(said(3)[0], ["1: hello", "1: sync 0"]);
+    assert_eq!(said(2)[0], ["1: hello", "1: sync 0"]);
+    assert_eq!(said(1)[0], ["1: hello", "1: NearlyFull", "1: sync 0"]);
+}
+
+#[test]
+fn l5_l6_a_document_that_fills_up_tells_its_writers_once_and_then_takes_their_pen_with_the_reason() {
+    let mut disk = Disk::new();
+    // The server has written; with 7 it comes near, with 8 it is full.
+    let limits = Limits { document_clients_warn: 1, document_clients_max: 2, ..Limits::default() };
+    let mut room = room_with(limits.clone());
+    let (leader, _head, _teacher) = (join(&mut room, LEADER), join(&mut room, HEAD), join(&mut room, TEACHER));
+    let mut out = Vec::new();
+    let mut write = |client, words: &str, out: &mut Vec<Effect>| {
+        room.frame(leader, &typed(client, words), now(), out);
+        let batch = room.next_batch(now(), out);
+        if let Some(batch) = &batch {
+            let appended = disk.commit(batch);
+            room.appended(&appended, now(), out);
+        }
+        batch.is_some()
+    };
+    assert!(write(7, "næsten ", &mut out));
+    assert_eq!(told(&out), ["1: saved 1 at 2", "2: sync 2", "3: sync 2", "1: NearlyFull", "2: NearlyFull"]);
+    out.clear();
+    assert!(!write(7, "næsten ", &mut out), "it is here already");
+    assert_eq!(told(&out), ["1: saved 2 at 2"], "and that is said once");
+    out.clear();
+    assert!(write(8, "helt ", &mut out));
+    assert_eq!(told(&out), ["1: saved 3 at 3", "2: sync 2", "3: sync 2", "1: ability", "2: ability"], "the teacher could not write before");
+    let changed = abilities_told(&out);
+    assert!(changed.iter().all(|told| told.reason == AbilityReason::Full && !told.abilities.edit && told.abilities.comment));
+    assert!(changed.iter().all(|told| told.abilities.read_only_because == Some(ReadOnlyBecause::Full)));
+    out.clear();
+    assert!(!write(9, "mere ", &mut out));
+    assert_eq!(told(&out), ["1: refused 4 DocumentFull KeepAsProposal", "1: saved 4 at 3"]);
+    // Who opens it now is told at once, and with a higher limit it takes words again.
+    for (document_clients_max, may_write) in [(2, false), (3, true)] {
+        let limits = Limits { document_clients_max, ..limits.clone() };
+        let mut again = Room::open(DocumentId(id(100)), 1, &disk.log(), access(AgreementStatus::InDialogue, 0), limits).unwrap();
+        let mut out = Vec::new();
+        again.join(newcomer(LEADER), now(), &mut out).unwrap();
+        let hello = hello(&out);
+        assert_eq!(hello.abilities.edit, may_write);
+        assert_eq!(hello.abilities.read_only_because, (!may_write).then_some(ReadOnlyBecause::Full));
+    }
+}
+
+#[test]
+fn a_text_that_is_frozen_and_full_says_that_it_is_frozen() {
+    let limits = Limits { document_clients_max: 0, ..Limits::default() };
+    let mut room = Room::open(DocumentId(id(100)), 1, &Disk::new().log(), access(AgreementStatus::ReadyToSign, 0), limits).unwrap();
+    let mut out = Vec::new();
+    room.join(newcomer(LEADER), now(), &mut out).unwrap();
+    assert_eq!(hello(&out).abilities.read_only_because, Some(ReadOnlyBecause::Frozen));
+}
+
+fn abilities_told(effects: &[Effect]) -> Vec<AbilityChanged> {
+    bodies(effects, 104)
+}
+
+fn hello(effects: &[Effect]) -> Hello {
+    bodies(effects, 100).remove(0)
+}
+
+/// What frames of ours with this number say.
+fn bodies<T: serde::de::DeserializeOwned>(effects: &[Effect], number: u64) -> Vec<T> {
+    let bodies = effects.iter().filter_map(|effect| {
+        let Effect::Send(_, bytes) = effect else { return None };
+        let mut reader = Reader::new(bytes);
+        (reader.varuint() == Ok(number)).then(|| serde_json::from_str(reader.string().unwrap()).unwrap())
+    });
+    bodies.collect()
 }
 
 #[test]
@@ -61,6 +168,26 @@ fn shown(limits: Limits, states: &[String], every_ms: i64) -> usize {
     }
     assert!(told(&out).iter().all(|said| said == "2: presence"), "dropped without a word: {:?}", told(&out));
     out.len()
+}
+
+#[test]
+fn l8_peer_cpu_ms_per_10s() {
+    // With a clock that goes on by 62.5 ms at each look an update costs 125 ms; after two of them comes a third.
+    let said = |peer_cpu_ms_per_10s| {
+        let mut eye = Eye::boxed(0, false);
+        eye.tick = std::time::Duration::from_micros(62_500);
+        let mut room = room_with(Limits { peer_cpu_ms_per_10s, ..Limits::default() }).watched_by(eye);
+        let leader = join(&mut room, LEADER);
+        let mut out = Vec::new();
+        for client in 20..23 {
+            room.frame(leader, &typed(client, "ord "), now(), &mut out);
+        }
+        let batch = room.next_batch(now(), &mut out).unwrap();
+        (batch.rows.len(), told(&out))
+    };
+    assert_eq!(said(251), (3, vec![]));
+    assert_eq!(said(250), (3, vec![]));
+    assert_eq!(said(249), (2, vec!["1: closed 4000".to_owned()]), "what was not acknowledged was not taken in");
 }
 
 #[test]
