@@ -111,6 +111,34 @@ test('R1 what is written offline survives a reload and reaches the other when th
 	await leader.acknowledged();
 });
 
+test('R1 more words than one frame takes, written offline, reach the other when the line is back', async ({ visit }) => {
+	const [leader, head] = await parties(visit, 'Hjemmeplejen Nord');
+	const text = leader.text(FRAME);
+	const before = await text.evaluate(words);
+	await leader.context.setOffline(true);
+	await leader.toEndOf(FRAME);
+	// A frame takes 1 MiB, and this is more.
+	const last = unique('sidst');
+	for (const ends of [unique('først'), unique('så'), unique('derpå'), last]) {
+		await leader.page.keyboard.press('Enter');
+		await leader.page.keyboard.insertText('mange ord '.repeat(30_000) + ends);
+		await expect(text).toContainText(ends);
+	}
+	await expect(leader.save).toHaveText('Ikke gemt – forbindelse mangler');
+	const mine = await text.evaluate(words);
+
+	await leader.context.setOffline(false);
+	await expect(head.text(FRAME)).toContainText(last, { timeout: 30_000 });
+	await leader.acknowledged();
+	expect(await head.text(FRAME).evaluate(words)).toBe(mine);
+	expect(await text.evaluate(words)).toBe(mine);
+	await expect(leader.page.locator('[data-kept-words]')).toHaveCount(0);
+
+	// Other journeys come by here, too.
+	while ((await text.evaluate(words)) !== before) await leader.page.keyboard.press('Control+z');
+	await leader.acknowledged();
+});
+
 test('R1 a line that fell silent takes nothing from either side', async ({ visit }) => {
 	const [leader, head] = await parties(visit, 'Plejecenter Marehalm');
 	const [hers, his] = [unique('stille'), unique('imens')];

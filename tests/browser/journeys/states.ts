@@ -9,6 +9,34 @@ export interface State {
 	readonly leave?: (visitor: Visitor) => Promise<void>;
 }
 
+/** The server's frames, by their number (SPEC H). */
+const [HELLO, EVENT] = [100, 103];
+
+/** What the page hears of its document's size is this, whatever it is; all else is the server's own. */
+async function hearsOfSize({ page }: Visitor, size: 'as it is' | 'nearly full' | 'full'): Promise<void> {
+	await page.routeWebSocket(/\/live\//, (socket) => {
+		socket.connectToServer().onMessage((message) => {
+			const isHello = typeof message !== 'string' && message[0] === HELLO;
+			if (!isHello || size === 'as it is') return socket.send(message);
+			const hello = JSON.parse(message.subarray(message.indexOf('{')).toString());
+			if (size === 'full') hello.abilities = { ...hello.abilities, edit: false, read_only_because: 'full' };
+			socket.send(frame(HELLO, hello));
+			if (size === 'nearly full') socket.send(frame(EVENT, { kind: 'nearly_full' }));
+		});
+	});
+}
+
+/** A number, and JSON with its length in bytes, seven bits a byte. */
+function frame(number: number, body: object): Buffer {
+	const json = Buffer.from(JSON.stringify(body));
+	const length: number[] = [];
+	for (let rest = json.length; ; rest >>= 7) {
+		length.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
+		if (rest <= 0x7f) break;
+	}
+	return Buffer.concat([Buffer.from([number, ...length]), json]);
+}
+
 const dialog = (visitor: Visitor) => visitor.page.getByRole('dialog');
 
 async function closeDialog(visitor: Visitor): Promise<void> {
@@ -185,6 +213,25 @@ export const STATES: readonly State[] = [
 			await visitor.context.setOffline(false);
 			await visitor.acknowledged();
 		}
+	},
+	{
+		name: 'nearly full',
+		arrive: async (visitor) => {
+			await hearsOfSize(visitor, 'nearly full');
+			await visitor.open('p-l-fjordskolen', 'Fjordskolen');
+			await expect(visitor.page.locator('.banner').getByRole('button')).toBeVisible();
+			await expect(visitor.page.getByRole('textbox')).not.toHaveCount(0);
+		}
+	},
+	{
+		name: 'full',
+		arrive: async (visitor) => {
+			await hearsOfSize(visitor, 'full');
+			await visitor.open('p-l-fjordskolen', 'Fjordskolen');
+			await expect(visitor.page.locator('.banner.warn')).toBeVisible();
+			await expect(visitor.page.getByRole('textbox')).toHaveCount(0);
+		},
+		leave: (visitor) => hearsOfSize(visitor, 'as it is')
 	},
 	{ name: 'an agreement that others write', arrive: (visitor) => visitor.open('p-kd', 'Fjordskolen') },
 	{ name: 'frozen, one has signed', arrive: (visitor) => visitor.open('p-l-strandsneglen', 'Børnehuset Strandsneglen') },
