@@ -2,16 +2,14 @@
 -- checkpoints that fix the trails. The server may insert and read, nothing else; nobody alters or removes a row, and nothing cascades.
 
 CREATE TABLE seal_key (
-    kid    text PRIMARY KEY,
-    jwk    jsonb NOT NULL,
-    number bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT seal_key_number_unique UNIQUE,
-    since  timestamptz NOT NULL
+    kid   text PRIMARY KEY,
+    jwk   jsonb NOT NULL,
+    since timestamptz NOT NULL
 );
 COMMENT ON TABLE  seal_key IS 'The public halves of the keys that seal, old ones too: what they sealed is checked for ever.';
 COMMENT ON COLUMN seal_key.kid IS 'The key''s thumbprint (RFC 7638).';
 COMMENT ON COLUMN seal_key.jwk IS 'The public key (RFC 8037).';
-COMMENT ON COLUMN seal_key.number IS 'In which order they were taken into use.';
-COMMENT ON COLUMN seal_key.since IS 'When it was taken into use.';
+COMMENT ON COLUMN seal_key.since IS 'When it was taken into use, as the system''s trail says.';
 
 CREATE TABLE approval (
     signature_id     uuid PRIMARY KEY CONSTRAINT approval_signature_fk REFERENCES signature ON DELETE RESTRICT,
@@ -33,7 +31,7 @@ COMMENT ON COLUMN approval.statement IS 'What was approved, in its one spelling 
 COMMENT ON COLUMN approval.id_token IS 'The identity provider''s token whose nonce is the statement''s hash; encrypted with the token key.';
 COMMENT ON COLUMN approval.idp_key IS 'The provider''s public key that verifies the token, a JWK; encrypted with the token key.';
 COMMENT ON COLUMN approval.seal IS 'The server''s seal over statement and token, a JWS.';
-COMMENT ON COLUMN approval.at IS 'When it was accepted.';
+COMMENT ON COLUMN approval.at IS 'When it was accepted, as the seal and the trail say.';
 
 CREATE TABLE approval_attempt (
     state_hash    bytea PRIMARY KEY,
@@ -64,6 +62,7 @@ CREATE TABLE checkpoint (
 COMMENT ON TABLE  checkpoint IS 'What fixes the trails: a signed Merkle root over the end of each (C2SP tlog-checkpoint).';
 COMMENT ON COLUMN checkpoint.number IS 'From 1, without gaps.';
 COMMENT ON COLUMN checkpoint.note IS 'The signed note as text.';
+COMMENT ON COLUMN checkpoint.at IS 'When it was made, as the system''s trail says, whose newest event it has.';
 
 CREATE TABLE checkpoint_head (
     checkpoint bigint NOT NULL CONSTRAINT checkpoint_head_checkpoint_fk REFERENCES checkpoint ON DELETE RESTRICT,

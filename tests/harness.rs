@@ -6,6 +6,7 @@ mod line;
 mod live;
 mod party;
 mod process;
+mod provider;
 mod seed;
 mod server;
 
@@ -14,6 +15,7 @@ pub use line::{AtCommit, DatabaseLine, Weather};
 pub use live::{DEADLINE, Door, Live, first_section, first_text};
 pub use party::{Counter, Party, words};
 pub use process::ServerProcess;
+pub use provider::OddProvider;
 pub use seed::{Seed, faults};
 pub use server::{Prepared, TestServer};
 

@@ -16,6 +16,7 @@ mod replay;
 mod revocations;
 mod server;
 mod signing_out;
+mod signoffs;
 mod sockets;
 mod strangers;
 mod watching;

@@ -9,7 +9,7 @@ use openidconnect::{
 use samspil_server::{
     app::{App, Running},
     clock::Clock,
-    config::{Config, Limits, Mail, Oidc, Provider, Secret},
+    config::{Config, Limits, Mail, Oidc, Provider, Secret, StepUp, VerifyFor},
     domain::{claims::RoleMapping, ids::imported},
 };
 use sqlx::{
@@ -84,6 +84,11 @@ async fn serve(judge: &Judge, database: &PgConnectOptions, data_dir: &std::path:
         mail_from: None,
         mail_gather_s: 600,
         was_url: None,
+        step_up: StepUp::default(),
+        step_up_skew_s: 5,
+        seal_key: None,
+        token_key: None,
+        verify_for: VerifyFor::Everybody,
         limits: Limits::default(),
     };
     App::start(config, Clock::machine()).await.unwrap()

@@ -25,11 +25,13 @@ enum For {
     Readers,
     /// Those who may comment on it: who may only read it is refused; and some answers depend on what is there.
     Commenters,
+    /// Those who may read it, once it is frozen or signed: until then they get this status, or 403 who is no party to it.
+    NotYet(u16),
     /// A socket: told apart by its close code.
     Socket,
 }
 
-const ROUTES: [(&str, &str, For); 32] = [
+const ROUTES: [(&str, &str, For); 35] = [
     ("GET", "/", For::Everybody(200)),
     ("GET", "/healthz", For::Everybody(200)),
     ("GET", "/readyz", For::Everybody(200)),
@@ -65,10 +67,16 @@ const ROUTES: [(&str, &str, For); 32] = [
     ("GET", "/api/documents/{id}/versions", For::Readers),
     ("GET", "/api/documents/{id}/signoffs", For::Readers),
     ("GET", "/api/documents/{id}/proposals", For::Readers),
+    ("GET", "/api/documents/{id}/signing", For::Readers),
+    ("GET", "/api/documents/{id}/signing/content", For::NotYet(404)),
+    ("GET", "/api/documents/{id}/package", For::NotYet(409)),
 ];
 
 /// Routes that change something, with a body that makes sense.
-const CHANGES: [(&str, &str, For); 14] = [
+const CHANGES: [(&str, &str, For); 16] = [
+    // A file that is none is said to be none.
+    ("POST", "/api/verifications", For::Everybody(200)),
+    ("POST", "/api/documents/{id}/approvals", For::NotYet(409)),
     ("POST", "/api/documents/{id}/proposals", For::Readers),
     ("POST", "/api/documents/{id}/threads/read", For::Readers),
     ("POST", "/api/documents/{id}/threads", For::Commenters),
@@ -93,6 +101,7 @@ fn routes() -> impl Iterator<Item = (Method, &'static str, For)> {
 fn body(route: &str) -> Value {
     match route {
         "/api/notifications/read" => json!({ "up_to": Uuid::nil() }),
+        "/api/documents/{id}/approvals" => json!({ "content_sha256": "0".repeat(64), "locale": "da" }),
         "/api/notification-settings" => json!({ "items": [{ "kind": "mention", "way": "digest" }] }),
         "/api/documents/{id}/threads" => json!({ "id": Uuid::new_v4(), "about": { "kind": "document" }, "body": "Godt skrevet." }),
         "/api/documents/{id}/threads/read" => json!({ "up_to": {} }),
@@ -147,7 +156,7 @@ async fn g5_nobody_gets_what_is_for_everybody_and_nothing_else() {
                     if method == Method::GET { nobody.get(&path).await } else { nobody.send_json(method.clone(), &path, &json!({})).await };
                 assert_eq!(answer.status, status, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
             }
-            For::SignedIn | For::Readers | For::Commenters => {
+            For::SignedIn | For::Readers | For::Commenters | For::NotYet(_) => {
                 let answer = if method == Method::GET {
                     nobody.get(&path).await
                 } else {
@@ -171,7 +180,7 @@ async fn g5_for_the_wrong_person_it_does_not_exist() {
         for (method, route, who) in routes() {
             let paths = [fjordskolen.path(route), route.replace("{id}", &Uuid::nil().to_string()), route.replace("{id}", "fjordskolen")];
             match who {
-                For::Readers | For::Commenters => {
+                For::Readers | For::Commenters | For::NotYet(_) => {
                     let mut answers = Vec::new();
                     for path in paths {
                         let answer = if method == Method::GET {
@@ -226,6 +235,15 @@ async fn the_right_people_get_an_answer() {
                     // The executive board reads how an agreement is talked over, and does not talk along.
                     let answered = if reader == "p-kd" { answer.status == 403 } else { answer.status != 401 && answer.status != 404 };
                     assert!(answered && answer.status < 500, "{reader} {method} {path}: {}", answer.status);
+                }
+                For::NotYet(status) => {
+                    let answer = if method == Method::GET {
+                        browser.get(&path).await
+                    } else {
+                        browser.send_json(method.clone(), &path, &body(route)).await
+                    };
+                    let party = [people::LEADER, people::HEAD].contains(&reader) || method == Method::GET;
+                    assert_eq!(answer.status, if party { status } else { 403 }, "{reader} {method} {path}");
                 }
                 For::Socket => assert_eq!(browser.open(fjordskolen.document).await.frame().await.unwrap()[0], 100, "{reader}: hello"),
                 For::Everybody(_) => {}

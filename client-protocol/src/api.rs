@@ -7,9 +7,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 mod notices;
+mod signoffs;
 mod threads;
 
 pub use notices::*;
+pub use signoffs::*;
 pub use threads::*;
 
 /// An error as the caller sees it (RFC 9457). `type` is stable; the web words it from its catalogue.

@@ -20,7 +20,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::auth::demo_idp::{self, DemoIdp};
-use crate::auth::{Sessions, SignIns, oidc};
+use crate::auth::step_up::How;
+use crate::auth::{Sessions, SignIns, StepUps, oidc};
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Mail, Provider};
 use crate::connections;
@@ -31,8 +32,10 @@ use crate::http::door::{self, OwnOrigin, Patience};
 use crate::http::health::{self, Stopping};
 use crate::http::pace::Pace;
 use crate::http::web::{self, Pages};
-use crate::http::{self, Site, notices, problem};
+use crate::http::{self, Counter, Site, notices, problem};
+use crate::keys::{self, Keys, Places};
 use crate::mail::{self, Postman};
+use crate::notary::Notary;
 use crate::rooms::Rooms;
 use crate::rooms::quarantine::Quarantine;
 use crate::stop_points::{self, StopPoint};
@@ -74,6 +77,9 @@ pub enum StartError {
     /// The demo identity provider does not start.
     #[error(transparent)]
     DemoProvider(#[from] demo_idp::Error),
+    /// The keys that seal and keep cannot be used.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
     /// Mail cannot be sent as configured.
     #[error(transparent)]
     Mail(#[from] mail::Error),
@@ -90,6 +96,7 @@ struct Parts {
     limits: Arc<Limits>,
     own_origin: OwnOrigin,
     sign_ins: SignIns,
+    step_ups: StepUps,
     gateway: Gateway,
     rooms: Rooms,
     stopping: Stopping,
@@ -120,6 +127,8 @@ impl App {
         telemetry::figures();
         let store = Store::connect(config.database_url.reveal(), config.limits.database_connections_max)?;
         store.check_schema().await?;
+        let places = Places { data_dir: config.data_dir.clone(), seal: config.seal_key.clone(), token: config.token_key.clone() };
+        let keys = Arc::new(Keys::open(&places, &store, clock.now()).await?);
         let (listener, addr) = listen("SAMSPIL_LISTEN", config.listen).await?;
         let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
         let stop_accepting = CancellationToken::new();
@@ -141,7 +150,14 @@ impl App {
         let provider_origin = web::origin_of(&provider.issuer);
         let provider = oidc::Provider::new(provider)?;
         let sessions = Sessions::new(store.clone(), &public_url);
-        let sign_ins = SignIns::new(store.clone(), sessions.clone(), provider, roles, person_claim);
+        let sign_ins = SignIns::new(store.clone(), sessions.clone(), provider.clone(), roles.clone(), person_claim);
+        let notary = Notary::new(store.clone(), keys, &public_url);
+        let how = How {
+            step_up: config.step_up.clone(),
+            skew: chrono::Duration::seconds(config.step_up_skew_s.into()),
+            demonstration: matches!(config.provider, Provider::Demo { .. }),
+        };
+        let step_ups = StepUps::new(store.clone(), sessions.clone(), provider, roles, notary.clone(), how);
         let quarantine =
             Quarantine::open(&config.data_dir).map_err(|source| StartError::DataDir { dir: config.data_dir.clone(), source })?;
         let rooms = Rooms::start(store.clone(), sessions.clone(), clock, config.limits.clone(), quarantine);
@@ -154,6 +170,7 @@ impl App {
             limits: Arc::new(config.limits.clone()),
             own_origin: OwnOrigin(public_url.as_str().into()),
             sign_ins,
+            step_ups: step_ups.clone(),
             gateway: gateway.clone(),
             rooms: rooms.clone(),
             stopping: stopping.clone(),
@@ -163,13 +180,23 @@ impl App {
             pace: Pace::new(&config.limits, config.trusted_hops),
         };
         let site = Site { demo: matches!(config.provider, Provider::Demo { .. }), was_url: config.was_url.clone() };
-        let api =
-            http::Parts { store: store.clone(), sessions, clock, rooms: rooms.clone(), site, limits: Arc::new(config.limits.clone()) };
+        let api = http::Parts {
+            store: store.clone(),
+            sessions,
+            clock,
+            rooms: rooms.clone(),
+            step_ups,
+            notary: notary.clone(),
+            counter: Counter::new(config.verify_for),
+            site,
+            limits: Arc::new(config.limits.clone()),
+        };
         serving.push(tokio::spawn(connections::serve(listener, router(parts, api), config.limits.clone(), stop_accepting.clone())));
         let gather = chrono::Duration::seconds(config.mail_gather_s.into());
         if let Some(postman) = Postman::new(store.clone(), clock, &config.mail, config.mail_from.as_deref(), &public_url, gather)? {
             serving.push(tokio::spawn(postman.work(stop_accepting.clone())));
         }
+        serving.push(tokio::spawn(notary.work(clock, stop_accepting.clone())));
         serving.push(tokio::spawn(telemetry::keep_figures_small(stop_accepting.clone())));
         let stop_within = Duration::from_millis(config.limits.stop_ms_max);
         Ok(Running { addr, public_url, stop_within, stopping, stop_accepting, rooms, gateway, store, serving })

@@ -5,6 +5,8 @@ pub mod demo_idp;
 pub mod oidc;
 pub mod session;
 pub mod sign_in;
+pub mod step_up;
 
 pub use session::{SessionExpiry, Sessions, SignedIn};
 pub use sign_in::SignIns;
+pub use step_up::StepUps;

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::domain::claims::RoleMapping;
+use crate::keys;
 use crate::stop_points::StopAt;
 
 mod limits;
@@ -70,6 +71,30 @@ pub struct Settings {
     /// Scopes to ask for beside `openid`, separated by commas; AD FS wants `allatclaims`.
     #[arg(long, env = "SAMSPIL_OIDC_SCOPES", value_delimiter = ',', default_value = "profile", value_name = "SCOPE")]
     pub oidc_scopes: Vec<String>,
+    /// Levels of which a sign-in made for a signature must reach one, separated by commas: values of `acr`, or of `acrs` with `claims`.
+    #[arg(long, env = "SAMSPIL_OIDC_STEP_UP_LEVELS", value_delimiter = ',', value_name = "LEVEL")]
+    pub oidc_step_up_levels: Vec<String>,
+    /// How the issuer is asked for such a level: `acr_values`, or `claims` for Entra's authentication contexts.
+    #[arg(long, env = "SAMSPIL_OIDC_STEP_UP_REQUEST", default_value = "acr_values", value_name = "HOW")]
+    pub oidc_step_up_request: AskedAs,
+    /// Seconds by which the issuer's clock may differ from ours when somebody signs: a sign-in older than the button is not fresh.
+    #[arg(long, env = "SAMSPIL_OIDC_STEP_UP_SKEW_S", default_value_t = 5, value_name = "SECONDS")]
+    pub oidc_step_up_skew_s: u16,
+    /// The key that seals: an Ed25519 private key in PEM; several, the newest first. Default: made at the first start in the data directory.
+    #[arg(long, env = "SAMSPIL_SEAL_KEY", value_name = "PEM", hide_env_values = true)]
+    pub seal_key: Option<String>,
+    /// File that holds the key that seals.
+    #[arg(long, env = "SAMSPIL_SEAL_KEY_FILE", value_name = "FILE")]
+    pub seal_key_file: Option<PathBuf>,
+    /// The key that identity tokens are kept under: 32 bytes in base64; several on lines of their own, the newest first. Default: made likewise.
+    #[arg(long, env = "SAMSPIL_TOKEN_KEY", value_name = "BASE64", hide_env_values = true)]
+    pub token_key: Option<String>,
+    /// File that holds the key that identity tokens are kept under.
+    #[arg(long, env = "SAMSPIL_TOKEN_KEY_FILE", value_name = "FILE")]
+    pub token_key_file: Option<PathBuf>,
+    /// Who may check a document on the page *Kontrollér dokument*.
+    #[arg(long, env = "SAMSPIL_VERIFY_FOR", default_value = "everybody", value_name = "WHO")]
+    pub verify_for: VerifyFor,
     /// Where the demo identity provider listens.
     #[arg(long, env = "SAMSPIL_DEMO_IDP_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     pub demo_idp_listen: String,
@@ -111,6 +136,38 @@ pub enum LogFormat {
     Json,
 }
 
+/// How a sign-in must be made anew for an approval.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepUp {
+    /// The levels of which one must be reached; none: any sign-in that is fresh.
+    pub levels: Vec<String>,
+    /// How the provider is asked for them.
+    pub asked: AskedAs,
+}
+
+/// How a provider is asked for a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum AskedAs {
+    /// As `acr_values`.
+    #[default]
+    #[value(name = "acr_values")]
+    AcrValues,
+    /// As the claim `acrs` in `claims`: Entra's authentication contexts.
+    #[value(name = "claims")]
+    Claims,
+}
+
+/// Who may check a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum VerifyFor {
+    /// Whoever comes: what was signed is checked by those who got it.
+    #[default]
+    Everybody,
+    /// Only people who have signed in.
+    #[value(name = "signed_in")]
+    SignedIn,
+}
+
 /// Settings that have been checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -134,6 +191,16 @@ pub struct Config {
     pub mail_gather_s: u32,
     /// The accessibility statement.
     pub was_url: Option<String>,
+    /// How a sign-in is made anew for a signature.
+    pub step_up: StepUp,
+    /// By how many seconds the provider's clock may differ then.
+    pub step_up_skew_s: u16,
+    /// The key that seals; `None`: the one in the data directory.
+    pub seal_key: Option<Secret>,
+    /// The key that identity tokens are kept under; `None`: the one in the data directory.
+    pub token_key: Option<Secret>,
+    /// Who may check a document.
+    pub verify_for: VerifyFor,
     /// What may come from outside.
     pub limits: Limits,
 }
@@ -245,6 +312,7 @@ impl Settings {
         if public_url.is_none() {
             check.add("SAMSPIL_PUBLIC_URL", "is not set; the server must know the address people write in the browser", PUBLIC_EXAMPLE);
         }
+        let (seal_key, token_key) = self.keys(&mut check);
         if self.stop_at.is_some() {
             check.add("SAMSPIL_STOP_AT", "is set; it makes a demo kill itself, for tests, and has no place here: unset it", "");
         }
@@ -259,6 +327,14 @@ impl Settings {
             mail_from: self.mail_from.clone(),
             mail_gather_s: self.mail_gather_s,
             was_url: self.was_url.clone(),
+            step_up: StepUp {
+                levels: self.oidc_step_up_levels.iter().filter(|level| !level.is_empty()).cloned().collect(),
+                asked: self.oidc_step_up_request,
+            },
+            step_up_skew_s: self.oidc_step_up_skew_s,
+            seal_key,
+            token_key,
+            verify_for: self.verify_for,
             limits: self.limits.clone(),
         })
     }
@@ -269,6 +345,7 @@ impl Settings {
         if self.oidc_issuer.is_some() {
             check.add("SAMSPIL_OIDC_ISSUER", "is set, but the demo has its own provider and its own clock; unset it", "");
         }
+        let (seal_key, token_key) = self.keys(&mut check);
         let demo_idp = check.address("SAMSPIL_DEMO_IDP_LISTEN", &self.demo_idp_listen, "127.0.0.1:8081");
         let (Some((listen, public_url)), Some(demo_idp)) = (self.common(&mut check), demo_idp) else {
             return Err(Error(check.wrong));
@@ -295,6 +372,11 @@ impl Settings {
             mail_from: self.mail_from.clone(),
             mail_gather_s: self.mail_gather_s,
             was_url: self.was_url.clone(),
+            step_up: StepUp { levels: vec![DEMO_LEVEL.to_owned()], asked: AskedAs::AcrValues },
+            step_up_skew_s: self.oidc_step_up_skew_s,
+            seal_key,
+            token_key,
+            verify_for: self.verify_for,
             limits: self.limits.clone(),
         })
     }
@@ -330,6 +412,33 @@ impl Settings {
             check.add("SAMSPIL_DATA_DIR", what, "/var/lib/samspil");
         }
         Some((listen?, public_url.flatten()))
+    }
+
+    /// The two keys that live outside of the database, where settings give them.
+    fn keys(&self, check: &mut Check) -> (Option<Secret>, Option<Secret>) {
+        let mut key =
+            |names: (&'static str, &'static str), text: Option<&str>, file: Option<&Path>, example, wrong: fn(&str) -> Option<_>| {
+                let key = check.secret(names, text, file, example);
+                if let Some(expected) = key.as_ref().and_then(|key| wrong(key.reveal())) {
+                    check.add(if file.is_some() { names.1 } else { names.0 }, format!("is not {expected}"), example);
+                }
+                key
+            };
+        let seal = key(
+            ("SAMSPIL_SEAL_KEY", "SAMSPIL_SEAL_KEY_FILE"),
+            self.seal_key.as_deref(),
+            self.seal_key_file.as_deref(),
+            "/etc/samspil/seal-key.pem",
+            keys::wrong_seal_key,
+        );
+        let token = key(
+            ("SAMSPIL_TOKEN_KEY", "SAMSPIL_TOKEN_KEY_FILE"),
+            self.token_key.as_deref(),
+            self.token_key_file.as_deref(),
+            "/etc/samspil/token-key",
+            keys::wrong_token_key,
+        );
+        (seal, token)
     }
 
     fn oidc(&self, check: &mut Check) -> Option<Oidc> {
@@ -371,6 +480,8 @@ impl Settings {
 }
 
 const DATABASE_EXAMPLE: &str = "postgres://samspil_app:secret@localhost/samspil";
+/// The level at which signatures are asked for in the demo.
+const DEMO_LEVEL: &str = "urn:samspil:demo:fresh";
 const PUBLIC_EXAMPLE: &str = "https://samspil.example.dk";
 
 /// Gathers what is wrong, so that a person sees all of it at once.

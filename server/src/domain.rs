@@ -9,3 +9,4 @@ pub mod governance;
 pub mod ids;
 pub mod notice;
 pub mod principal;
+pub mod signoff;

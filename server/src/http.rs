@@ -9,7 +9,14 @@ use axum::{Router, extract::FromRef, routing::get};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth::Sessions, clock::Clock, config::Limits, rooms::Rooms, store::Store};
+use crate::{
+    auth::{Sessions, StepUps},
+    clock::Clock,
+    config::Limits,
+    notary::Notary,
+    rooms::Rooms,
+    store::Store,
+};
 
 mod agreements;
 pub mod auth;
@@ -28,11 +35,14 @@ mod plan;
 pub mod problem;
 mod proposals;
 mod signed_in;
+mod signoffs;
 mod texts;
 mod threads;
+mod verifications;
 pub mod web;
 
 pub use me::Site;
+pub use verifications::Counter;
 
 /// The parts that handlers are made from; each asks for the ones it needs.
 #[derive(Clone, FromRef)]
@@ -45,6 +55,12 @@ pub struct Parts {
     pub clock: Clock,
     /// The live documents.
     pub rooms: Rooms,
+    /// Approvals.
+    pub step_ups: StepUps,
+    /// What holds them together.
+    pub notary: Notary,
+    /// Where documents are checked.
+    pub counter: Counter,
     /// What the operator has set.
     pub site: Site,
     /// What may come from outside.
@@ -87,6 +103,11 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(threads::report_wording))
         .routes(routes!(documents::versions))
         .routes(routes!(documents::signoffs))
+        .routes(routes!(signoffs::signing))
+        .routes(routes!(signoffs::content))
+        .routes(routes!(signoffs::approve))
+        .routes(routes!(signoffs::package))
+        .routes(routes!(verifications::check))
         .routes(routes!(goals::list))
         .routes(routes!(plan::plan))
         .routes(routes!(proposals::list, proposals::keep))

@@ -20,8 +20,10 @@ pub mod telemetry;
 
 pub mod auth;
 pub mod mail;
+pub mod notary;
 pub mod rooms;
 
+pub mod keys;
 pub mod store;
 
 pub mod content;

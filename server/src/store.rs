@@ -8,6 +8,7 @@ pub mod anchors;
 pub mod audit;
 pub mod bench;
 pub mod chain;
+pub mod checkpoints;
 pub mod comments;
 pub mod creation;
 pub mod documents;
@@ -24,6 +25,7 @@ pub mod revisions;
 pub mod sessions;
 pub mod setup;
 pub mod sign_ins;
+pub mod signoffs;
 
 /// The database, as the role that may not alter the trail. Cheap to clone.
 #[derive(Clone, Debug)]

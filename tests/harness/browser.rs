@@ -75,6 +75,33 @@ impl Browser {
         Self { http: self.http.clone(), public_url: self.public_url.clone(), cookies, led_to: Vec::new(), if_match: None }
     }
 
+    /// Goes to this address, on whatever site, and no further.
+    pub async fn go(&mut self, url: &str) -> Answer {
+        let url = if url.starts_with('/') { format!("{}{url}", self.public_url) } else { url.to_owned() };
+        self.send(Method::GET, &url, None, None).await
+    }
+
+    /// Another window of this browser, as it is now: the same cookies.
+    pub fn window(&self) -> Self {
+        let (http, public_url) = (self.http.clone(), self.public_url.clone());
+        Self { http, public_url, cookies: self.cookies.clone(), led_to: Vec::new(), if_match: None }
+    }
+
+    /// Carries these cookies from now on, as the header `Cookie` has them.
+    pub fn take_cookie(&mut self, header: &str) {
+        let pairs = header.split("; ").filter_map(|pair| pair.split_once('='));
+        self.cookies.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    /// Sends a file as it is, from a page of ours.
+    pub async fn upload(&mut self, path: &str, file: Vec<u8>) -> Answer {
+        let url = format!("{}{path}", self.public_url);
+        let request = self.http.post(&url).header(header::COOKIE, self.cookie()).header(header::ORIGIN, &self.public_url);
+        let response = request.header(header::CONTENT_TYPE, "application/octet-stream").body(file).send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.unwrap() }
+    }
+
     /// A request that changes something, from a page of ours.
     pub async fn send_json(&mut self, method: Method, path: &str, body: &Value) -> Answer {
         let (url, origin) = (format!("{}{path}", self.public_url), self.public_url.clone());

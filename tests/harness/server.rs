@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use samspil_server::app::{App, Running};
 use samspil_server::bench::{self, Wanted};
 use samspil_server::clock::Clock;
-use samspil_server::config::{Config, Limits, Mail, Provider, Secret};
+use samspil_server::config::{AskedAs, Config, Limits, Mail, Oidc, Provider, Secret, StepUp, VerifyFor};
+use samspil_server::domain::claims::RoleMapping;
 use samspil_server::store::Store;
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use super::browser::Browser;
 use super::database::{DataDir, Database, demo_clock, superuser};
 use super::line::DatabaseLine;
 use super::live::Door;
+use super::provider::OddProvider;
 
 /// An agreement of [`TestServer::prepare`].
 #[derive(Clone)]
@@ -56,6 +58,25 @@ impl TestServer {
         let database_url = Secret::new(line.url(&database.app_url()));
         let running = App::start(Config { database_url, ..config(&database, &data_dir, limits) }, clock).await.unwrap();
         (Self { running, database, data_dir, clock }, line)
+    }
+
+    /// The same, with a provider that signs what it is told to; signatures are asked for in this way.
+    pub async fn start_at(provider: &OddProvider, asked: AskedAs) -> Self {
+        let database = Database::new().await;
+        let data_dir = DataDir::new();
+        let clock = demo_clock();
+        let oidc = Oidc {
+            issuer: provider.issuer().to_owned(),
+            client_id: OddProvider::CLIENT.to_owned(),
+            client_secret: Secret::new("known-to-both"),
+            person_claim: Some("person".to_owned()),
+            roles: RoleMapping::own_names("roles"),
+            scopes: Vec::new(),
+        };
+        let step_up = StepUp { levels: vec![OddProvider::LEVEL.to_owned()], asked };
+        let config = Config { provider: Provider::Oidc(oidc), step_up, ..config(&database, &data_dir, Limits::default()) };
+        let running = App::start(config, clock).await.unwrap();
+        Self { running, database, data_dir, clock }
     }
 
     /// Stops it and starts it again, on the same database and at the same address.
@@ -146,6 +167,11 @@ fn config(database: &Database, data_dir: &DataDir, limits: Limits) -> Config {
         mail_gather_s: 600,
         mail: Mail::Files(data_dir.path().join("mail")),
         was_url: None,
+        step_up: StepUp { levels: vec!["urn:samspil:demo:fresh".to_owned()], asked: AskedAs::AcrValues },
+        step_up_skew_s: 5,
+        seal_key: None,
+        token_key: None,
+        verify_for: VerifyFor::Everybody,
         limits,
     }
 }

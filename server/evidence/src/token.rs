@@ -1,14 +1,14 @@
 //! The identity provider's own words: an ID token, checked again long afterwards with nothing but the key that was kept with it. That the
 //! token was fresh and its level enough was checked when it came; both are checked again here against what the statement asked for.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SubsecRound as _, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::statement::{Statement, nonce};
 
-/// How far two honest clocks may differ.
+/// How far two honest clocks may differ, when nobody has said otherwise.
 pub const CLOCK_SKEW: Duration = Duration::seconds(60);
 /// Signatures that count; the provider's secret (HS…) is known to two, so it proves nothing.
 const ALGORITHMS: [Algorithm; 7] =
@@ -35,9 +35,15 @@ pub enum NotProven {
     /// For another client.
     #[error("the token is for another program")]
     Audience,
-    /// The person did not sign in anew: `auth_time` is missing, before the button was pressed, or after the token.
-    #[error("the sign-in was not made for this")]
+    /// It does not say when the person signed in.
+    #[error("the token does not say when the person signed in")]
+    NoAuthTime,
+    /// The person did not sign in anew: `auth_time` is before the button was pressed.
+    #[error("the sign-in is older than the approval")]
     NotFresh,
+    /// The person is said to have signed in after the token was made.
+    #[error("the sign-in lies in the future")]
+    Ahead,
     /// The level is lower than what was asked for.
     #[error("the sign-in did not reach the level that was asked for")]
     Level,
@@ -68,8 +74,8 @@ struct Claims {
     acrs: Option<Value>,
 }
 
-/// Checks that this token, under this key (a JWK), proves this statement.
-pub fn prove(token: &str, key: &str, statement: &Statement, spelled: &[u8]) -> Result<Proof, NotProven> {
+/// Checks that this token, under this key (a JWK), proves this statement. `skew` is how far the provider's clock may be from ours.
+pub fn prove(token: &str, key: &str, statement: &Statement, spelled: &[u8], skew: Duration) -> Result<Proof, NotProven> {
     let claims = believed(token, key)?;
     if claims.nonce.as_deref() != Some(&nonce(spelled)) {
         return Err(NotProven::Nonce);
@@ -87,10 +93,13 @@ pub fn prove(token: &str, key: &str, statement: &Statement, spelled: &[u8]) -> R
     }
     let moment = |seconds: i64| DateTime::from_timestamp(seconds, 0).ok_or(NotProven::Malformed);
     let issued_at = moment(claims.iat)?;
-    let auth_time = moment(claims.auth_time.ok_or(NotProven::NotFresh)?)?;
+    let auth_time = moment(claims.auth_time.ok_or(NotProven::NoAuthTime)?)?;
     // `auth_time` has whole seconds: it may seem up to one before the button.
-    if auth_time < statement.at - CLOCK_SKEW || auth_time > issued_at + CLOCK_SKEW {
+    if auth_time < statement.at.trunc_subsecs(0) - skew {
         return Err(NotProven::NotFresh);
+    }
+    if auth_time > issued_at + skew {
+        return Err(NotProven::Ahead);
     }
     let required = &statement.identity.required_acr;
     let reached = claims.acr.iter().map(String::as_str).chain(claims.acrs.iter().flat_map(strings));

@@ -49,6 +49,57 @@ pub enum Check {
     Checkpoint,
 }
 
+impl Check {
+    /// What it is called where it is not spoken of in words.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::Key => "key",
+            Self::Manifest => "manifest",
+            Self::Content => "content",
+            Self::Statement(_) => "statement",
+            Self::SignIn(_) => "sign_in",
+            Self::Seal(_) => "seal",
+            Self::Parties => "parties",
+            Self::Trail => "trail",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+
+    /// Whose approval it is about.
+    #[must_use]
+    pub fn party(self) -> Option<Party> {
+        match self {
+            Self::Statement(party) | Self::SignIn(party) | Self::Seal(party) => Some(party),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let whose = match self.party() {
+            Some(Party::UnitLeader) => "the unit leader's ",
+            Some(Party::Counterpart) => "the counterpart's ",
+            None => "",
+        };
+        let what = match self {
+            Self::Package => "the file is an evidence package, written as packages are",
+            Self::Key => "its keys are known",
+            Self::Manifest => "every file is the one that the sealed list names",
+            Self::Content => "the content is in its one spelling",
+            Self::Statement(_) => "statement is about this content",
+            Self::SignIn(_) => "fresh sign-in proves the statement",
+            Self::Seal(_) => "approval is sealed by the server",
+            Self::Parties => "two people approved one text, one for each side",
+            Self::Trail => "the trail holds together and has the approvals",
+            Self::Checkpoint => "the trail is in a signed checkpoint",
+        };
+        write!(f, "{whose}{what}")
+    }
+}
+
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -105,8 +156,8 @@ pub enum Reason {
     /// One person on both sides.
     #[error("one person approved for both sides")]
     OnePerson,
-    /// The second to approve did not see the first approval.
-    #[error("the approvals do not follow one another")]
+    /// They approved different states of the text, or one names another approval than the other's as the one before it.
+    #[error("the approvals do not belong together")]
     NotInOrder,
     /// The trail breaks at this event.
     #[error("the trail breaks at event {0}")]
@@ -117,6 +168,72 @@ pub enum Reason {
     /// The checkpoint does not hold.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Broken),
+}
+
+impl Waits {
+    /// What it is called where it is not spoken of in words.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::OtherParty => "other_party",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+}
+
+impl std::fmt::Display for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::OtherParty => "only one party has approved",
+            Self::Checkpoint => "no checkpoint has the approvals yet",
+        })
+    }
+}
+
+impl Reason {
+    /// What it is called where it is not spoken of in words.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::NotAPackage(NotAPackage::NotAZip) => "not_a_zip",
+            Self::NotAPackage(NotAPackage::TooLarge) => "too_large",
+            Self::NotAPackage(NotAPackage::Altered) => "package_altered",
+            Self::NotAPackage(NotAPackage::NoManifest) => "no_manifest",
+            Self::Missing(_) => "missing",
+            Self::Altered(_) => "altered",
+            Self::Foreign(_) => "foreign",
+            Self::Seal(_) => "seal",
+            Self::OtherKey(_) => "other_key",
+            Self::Spelling(_) => "spelling",
+            Self::OtherContent => "other_content",
+            Self::NotProven(NotProven::Malformed) => "token_malformed",
+            Self::NotProven(NotProven::Signature) => "token_signature",
+            Self::NotProven(NotProven::Nonce) => "token_nonce",
+            Self::NotProven(NotProven::Issuer) => "token_issuer",
+            Self::NotProven(NotProven::Subject) => "token_subject",
+            Self::NotProven(NotProven::Audience) => "token_audience",
+            Self::NotProven(NotProven::NoAuthTime | NotProven::NotFresh | NotProven::Ahead) => "token_not_fresh",
+            Self::NotProven(NotProven::Level) => "token_level",
+            Self::Nobody => "nobody",
+            Self::OnePerson => "one_person",
+            Self::NotInOrder => "not_together",
+            Self::TrailBreaks(_) => "trail_breaks",
+            Self::NotInTrail => "not_in_trail",
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
+
+    /// The file, key or event it is about, as it is called.
+    #[must_use]
+    pub fn about(&self) -> Option<String> {
+        match self {
+            Self::Missing(name) | Self::Altered(name) | Self::Foreign(name) | Self::OtherKey(name) | Self::Spelling(name) => {
+                Some(name.clone())
+            }
+            Self::TrailBreaks(seq) => Some(seq.to_string()),
+            _ => None,
+        }
+    }
 }
 
 /// What a package says, as far as it could be read.
@@ -310,7 +427,7 @@ fn approval(report: &mut Report, package: &Package, party: Party, manifest: &Man
     report.say(Check::Statement(party), Ok(Outcome::Holds));
     let proof = text(package, &name("id-token.jwt"))
         .and_then(|token| Ok((token, text(package, &name("idp-key.json"))?)))
-        .and_then(|(token, key)| Ok((token, token::prove(token, key, &statement, spelled)?)));
+        .and_then(|(token, key)| Ok((token, token::prove(token, key, &statement, spelled, token::CLOCK_SKEW)?)));
     let (token, proof) = match proof {
         Ok(proof) => proof,
         Err(reason) => return report.say(Check::SignIn(party), Err(reason)),
@@ -336,13 +453,12 @@ fn parties(report: &Report) -> Result<Outcome, Reason> {
             if one.person.id == other.person.id || one.identity == other.identity {
                 return Err(Reason::OnePerson);
             }
-            let follows = |later: &Statement, earlier: &Statement| {
-                later.previous_sha256.as_deref() == Some(&hex::encode(sha256(&earlier.to_bytes())))
-                    && earlier.previous_sha256.is_none()
-                    && later.at >= earlier.at
-                    && (later.revision, &later.log_sha256, later.head) == (earlier.revision, &earlier.log_sha256, earlier.head)
+            let same = (one.revision, &one.log_sha256, one.head) == (other.revision, &other.log_sha256, other.head);
+            // Whoever read before the other had approved names none; both may have, when they sit at one table.
+            let fits = |this: &Statement, that: &Statement| {
+                this.previous_sha256.as_ref().is_none_or(|named| *named == hex::encode(sha256(&that.to_bytes())) && this.at >= that.at)
             };
-            if follows(one, other) || follows(other, one) { Ok(Outcome::Holds) } else { Err(Reason::NotInOrder) }
+            if same && fits(one, other) && fits(other, one) { Ok(Outcome::Holds) } else { Err(Reason::NotInOrder) }
         }
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
 use openidconnect::{
-    AdditionalProviderMetadata, AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
-    CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, LoginHint, LogoutProviderMetadata, LogoutRequest, Nonce,
-    PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, TokenResponse as _,
+    AdditionalProviderMetadata, AuthType, AuthenticationContextClass, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError,
+    ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, LoginHint, LogoutProviderMetadata,
+    LogoutRequest, Nonce, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl, RequestTokenError,
+    Scope, SignatureVerificationError, TokenResponse as _,
     core::{
-        CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreGrantType,
-        CoreIdToken, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
+        CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
+        CoreGrantType, CoreIdToken, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
         CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
     },
     url::Url,
@@ -22,7 +22,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use self::fetch::Fetch;
-use crate::domain::claims::{CLOCK_SKEW, Claims};
+use crate::{
+    config::{AskedAs, StepUp},
+    domain::claims::{CLOCK_SKEW, Claims},
+};
 
 mod fetch;
 pub mod logout_token;
@@ -160,6 +163,8 @@ pub struct Token {
     pub auth_time: Option<DateTime<Utc>>,
     /// How.
     pub acr: Option<String>,
+    /// The provider's keys of that name, as JWKs: one of them verifies it.
+    pub keys: Vec<String>,
 }
 
 impl Token {
@@ -210,6 +215,55 @@ impl Provider {
         }
         let (url, state, nonce) = request.url();
         Ok(Departure { url, state: state.into_secret(), nonce: nonce.secret().clone(), pkce_verifier: verifier.into_secret() })
+    }
+
+    /// The way there, to prove who one is anew, whatever sign-in there is: the token that comes back carries this nonce.
+    pub async fn depart_to_prove(
+        &self,
+        nonce: String,
+        step_up: &StepUp,
+        login_hint: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<Departure, Error> {
+        let client = self.client(&*self.metadata(now).await?);
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let repeated = Nonce::new(nonce);
+        let mut request = client
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode as AuthenticationFlow<CoreResponseType>,
+                CsrfToken::new_random,
+                move || repeated,
+            )
+            .set_pkce_challenge(challenge)
+            .add_scopes(self.inner.settings.scopes.iter().cloned().map(Scope::new))
+            .add_prompt(CoreAuthPrompt::Login)
+            .set_max_age(std::time::Duration::ZERO);
+        match step_up.asked {
+            AskedAs::AcrValues => {
+                for level in &step_up.levels {
+                    request = request.add_auth_context_value(AuthenticationContextClass::new(level.clone()));
+                }
+            }
+            AskedAs::Claims => {
+                // One value is what Entra documents; several are OpenID Connect's own way to say it.
+                let wanted = match &step_up.levels[..] {
+                    [one] => serde_json::json!({ "essential": true, "value": one }),
+                    many => serde_json::json!({ "essential": true, "values": many }),
+                };
+                request = request.add_extra_param("claims", serde_json::json!({ "id_token": { "acrs": wanted } }).to_string());
+            }
+        }
+        if let Some(hint) = login_hint {
+            request = request.set_login_hint(LoginHint::new(hint));
+        }
+        let (url, state, nonce) = request.url();
+        Ok(Departure { url, state: state.into_secret(), nonce: nonce.secret().clone(), pkce_verifier: verifier.into_secret() })
+    }
+
+    /// Our client id there.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.inner.settings.client_id
     }
 
     /// Checks the `iss` that came back with the browser: exactly ours, and there, if the provider says that it sends it.
@@ -298,6 +352,7 @@ impl Provider {
             subject: believed.subject().to_string(),
             auth_time: believed.auth_time(),
             acr: believed.auth_context_ref().map(|acr| acr.to_string()),
+            keys: keys_of(metadata, &raw),
             raw,
             claims,
         })
@@ -356,6 +411,14 @@ impl Provider {
         known.metadata = Some(fresh.clone());
         Ok(fresh)
     }
+}
+
+/// The keys that a token may be signed with, as its header names them.
+fn keys_of(metadata: &Metadata, token: &str) -> Vec<String> {
+    let kid = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
+    let keys = metadata.jwks().keys().iter().filter_map(|key| serde_json::to_value(key).ok());
+    let named = keys.filter(|key| kid.is_none() || key.get("kid").and_then(serde_json::Value::as_str) == kid.as_deref());
+    named.map(|key| key.to_string()).collect()
 }
 
 /// The claims of a token whose signature was checked.

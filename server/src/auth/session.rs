@@ -213,6 +213,13 @@ impl Sessions {
         Ok((id, self.cookie.make(SESSION_COOKIE, token)))
     }
 
+    /// Another cookie for a sign-in that was proved anew, and the hash that is kept of it: one that was planted or seen before is worth
+    /// nothing from then on (reliability-security §5).
+    pub(super) fn another_cookie(&self) -> (Vec<u8>, Cookie<'static>) {
+        let token = random_token();
+        (hash(&token), self.cookie.make(SESSION_COOKIE, token))
+    }
+
     /// Ends the sign-in that these headers carry, and answers what it was; `None` if there was none.
     pub(super) async fn end_of(&self, headers: &HeaderMap, now: DateTime<Utc>) -> store::Result<Option<SessionRow>> {
         let Some(token) = self.cookie.read(SESSION_COOKIE, headers) else { return Ok(None) };
@@ -264,9 +271,14 @@ pub struct SignIn {
 /// 256 random bits, as text for a cookie or a link.
 #[must_use]
 pub(super) fn random_token() -> String {
-    let mut bytes = [0; 32];
+    BASE64_URL_SAFE_NO_PAD.encode(random::<32>())
+}
+
+/// So many random bytes.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     rand::rngs::OsRng.try_fill_bytes(&mut bytes).expect("the operating system has randomness");
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    bytes
 }
 
 /// What the database keeps of such a token.

@@ -123,6 +123,8 @@ limits! {
     thread_comments_max: usize = 500, "SAMSPIL_LIMIT_THREAD_COMMENTS_MAX";
     /// L15: threads beside one document.
     document_threads_max: usize = 2_000, "SAMSPIL_LIMIT_DOCUMENT_THREADS_MAX";
+    /// L17: bytes of a file that is uploaded to be checked.
+    verify_bytes_max: usize = 32 << 20, "SAMSPIL_LIMIT_VERIFY_BYTES_MAX";
     /// Milliseconds that the server takes at most to stop.
     stop_ms_max: u64 = 2_000, "SAMSPIL_LIMIT_STOP_MS_MAX";
 }

@@ -160,12 +160,14 @@ const TRIED: &[(&str, &str, &str)] = &[
     ("request_bytes_max", SERVER, "l14_request_bytes_max"),
     ("request_ms_max", DOOR, "l14_request_ms_max"),
     ("unacknowledged_s_max", HEALTH, "unacknowledged_s_max"),
+    ("verify_bytes_max", SIGNOFFS, "l17_verify_bytes_max"),
     ("stop_ms_max", APP, "stop_ms_max"),
     ("header_ms_max", CONNECTIONS, "l14_header_ms_max"),
     ("connections_max", CONNECTIONS, "connections_max"),
     ("sign_ins_per_min", PACE, "l16_sign_ins_per_min"),
     ("sign_ins_burst", PACE, "l16_sign_ins_burst"),
 ];
+const SIGNOFFS: &str = include_str!("../../../tests/signoffs.rs");
 const COMMENTS: &str = include_str!("../../../tests/comments.rs");
 const APP: &str = include_str!("../app.rs");
 const CONNECTIONS: &str = include_str!("../connections.rs");

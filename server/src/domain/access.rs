@@ -4,6 +4,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Europe::Copenhagen;
 pub use samspil_client_protocol::api::{Abilities, Party, ReadOnlyBecause};
+use samspil_evidence::statement::Mandate;
 
 use super::{
     document::{AgreementStatus, DocumentKind, Status},
@@ -94,28 +95,43 @@ pub fn abilities(principal: &Principal, document: &DocumentAccess, now: DateTime
     }
 }
 
-/// On which side this person is a party, as one of the two, by appointment or as a substitute.
-fn party(principal: &Principal, agreement: &AgreementAccess, day: NaiveDate) -> Option<Party> {
-    let leads = |placement: &super::principal::Placement| {
-        placement.org == agreement.unit
-            && match placement.role {
-                Role::UnitLeader | Role::ActingUnitLeader => principal.person == agreement.unit_leader,
-                Role::SubstituteUnitLeader => true,
-                _ => false,
+/// By what right somebody acts for one side of an agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// For which side.
+    pub party: Party,
+    /// As the party, as acting leader, or in the party's place.
+    pub mandate: Mandate,
+}
+
+/// On which side this person is a party today, and by what right: as one of the two, by appointment or as a substitute. Who is a party
+/// is not also somebody's substitute: of several rights the one of one's own counts.
+#[must_use]
+pub fn standing(principal: &Principal, agreement: &AgreementAccess, day: NaiveDate) -> Option<Standing> {
+    let by = |placement: &super::principal::Placement| {
+        let own = |party, mandate| Some(Standing { party, mandate });
+        match placement.role {
+            Role::UnitLeader if placement.org == agreement.unit && principal.person == agreement.unit_leader => {
+                own(Party::UnitLeader, Mandate::Own)
             }
+            Role::ActingUnitLeader if placement.org == agreement.unit && principal.person == agreement.unit_leader => {
+                own(Party::UnitLeader, Mandate::Acting)
+            }
+            Role::Director | Role::HeadOfDepartment
+                if principal.person == agreement.counterpart && agreement.above.contains(&placement.org) =>
+            {
+                own(Party::Counterpart, Mandate::Own)
+            }
+            Role::SubstituteUnitLeader if placement.org == agreement.unit => own(Party::UnitLeader, Mandate::Substitute),
+            Role::SubstituteCounterpart if placement.org == agreement.unit => own(Party::Counterpart, Mandate::Substitute),
+            _ => None,
+        }
     };
-    let counters = |placement: &super::principal::Placement| match placement.role {
-        Role::Director | Role::HeadOfDepartment => principal.person == agreement.counterpart && agreement.above.contains(&placement.org),
-        Role::SubstituteCounterpart => placement.org == agreement.unit,
-        _ => false,
-    };
-    if principal.standing_on(day).any(leads) {
-        Some(Party::UnitLeader)
-    } else if principal.standing_on(day).any(counters) {
-        Some(Party::Counterpart)
-    } else {
-        None
-    }
+    principal.standing_on(day).filter_map(by).min_by_key(|standing| (standing.mandate as u8, standing.party == Party::Counterpart))
+}
+
+fn party(principal: &Principal, agreement: &AgreementAccess, day: NaiveDate) -> Option<Party> {
+    standing(principal, agreement, day).map(|standing| standing.party)
 }
 
 /// Directors and heads above, the unit's people and the secretariat read and comment. Whoever leads the unit today is one of

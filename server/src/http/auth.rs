@@ -9,6 +9,7 @@ use axum::{
     routing::{get, post},
 };
 use axum_extra::extract::cookie::Cookie;
+use samspil_client_protocol::message::Event;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,10 +20,12 @@ use super::{
 };
 use crate::{
     auth::{
-        SignIns, oidc,
+        SignIns, StepUps, oidc,
         sign_in::{Answer, Failed, Onward, Wish},
+        step_up::Completed,
     },
     clock::Clock,
+    rooms::Rooms,
 };
 
 /// A logout token is a few hundred bytes.
@@ -33,6 +36,8 @@ pub fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     SignIns: FromRef<S>,
+    StepUps: FromRef<S>,
+    Rooms: FromRef<S>,
     Clock: FromRef<S>,
     Pace: FromRef<S>,
 {
@@ -85,15 +90,35 @@ struct Callback {
     error: Option<String>,
 }
 
+/// The browser is back from the provider: to sign in, or to prove an approval. The state says which.
 async fn callback(
     _: Paced,
     State(sign_ins): State<SignIns>,
+    State(step_ups): State<StepUps>,
+    State(rooms): State<Rooms>,
     State(clock): State<Clock>,
     headers: HeaderMap,
     Query(back): Query<Callback>,
 ) -> Response {
     let answer = Answer { state: back.state, code: back.code, iss: back.iss, error: back.error };
-    onward(sign_ins.complete(answer, &headers, clock.now()).await)
+    match step_ups.complete(&answer, &headers, clock.now()).await {
+        Ok(Some(completed)) => approved(completed, &rooms).await,
+        Ok(None) => onward(sign_ins.complete(answer, &headers, clock.now()).await),
+        Err(error) => onward(Err(error.into())),
+    }
+}
+
+/// Back to the page where the button was pressed, which says in words what came of it; the other party's page is told.
+async fn approved(completed: Completed, rooms: &Rooms) -> Response {
+    for document in completed.changed {
+        rooms.access_changed(document).await;
+        rooms.event(document, Event::AgreementChanged).await;
+    }
+    let (outcome, cookie) = match &completed.outcome {
+        Ok(cookie) => ("signed=1".to_owned(), Some(cookie)),
+        Err(reason) => (format!("refused={}", reason.id()), None),
+    };
+    private(Redirect::to(&format!("/agreements/{}/sign?{outcome}", completed.agreement)).into_response(), cookie)
 }
 
 /// Ends the sign-in here and sends the browser to end it at the provider. A page that asks with `fetch` cannot follow a redirect to

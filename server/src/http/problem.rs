@@ -15,7 +15,7 @@ use samspil_client_protocol::api;
 use tower_http::request_id::RequestId;
 use uuid::Uuid;
 
-use crate::store;
+use crate::{domain::signoff::Refused, store};
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -169,6 +169,29 @@ impl Problem {
     #[must_use]
     pub const fn version_required() -> Self {
         Self::new(StatusCode::PRECONDITION_REQUIRED, "/problems/version-required", "Forespørgslen siger ikke, hvilken udgave den ændrer.")
+    }
+
+    /// 409: the approval is not taken as things stand.
+    #[must_use]
+    pub fn not_approved(reason: Refused) -> Self {
+        let (kind, title) = match reason {
+            Refused::OtherText => {
+                ("/problems/other-text", "Teksten på siden er ikke den, der ligger klar til underskrift. Hent siden igen.")
+            }
+            Refused::AlreadySigned => ("/problems/already-signed", "Der er allerede skrevet under for den side af aftalen."),
+            Refused::BothSides => {
+                ("/problems/both-sides", "Du har skrevet under for den anden part. Én person kan ikke indgå aftalen med sig selv.")
+            }
+            Refused::SignedOut => ("/problems/sign-in-again", "Dit login er fra en anden login-tjeneste. Log ud og ind igen."),
+            _ => ("/problems/not-frozen", "Aftalen er ikke klar til underskrift."),
+        };
+        Self::new(StatusCode::CONFLICT, kind, title)
+    }
+
+    /// 409: nobody has signed with evidence that is held here.
+    #[must_use]
+    pub const fn no_evidence() -> Self {
+        Self::new(StatusCode::CONFLICT, "/problems/no-evidence", "Der er ingen underskrifter med bevis på denne aftale.")
     }
 
     /// The same problem with a sentence about what one can do.

@@ -1,7 +1,7 @@
 //! How a handler asks for who is signed in: by taking [`SignedIn`] as an argument. Without a sign-in that holds: 401.
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
+    extract::{FromRef, FromRequestParts, OptionalFromRequestParts},
     http::request::Parts,
 };
 
@@ -22,5 +22,20 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let now = Clock::from_ref(state).now();
         Sessions::from_ref(state).authenticate(&parts.headers, now).await?.ok_or_else(Problem::signed_out)
+    }
+}
+
+/// For what is open to whoever comes, unless a municipality says otherwise.
+impl<S> OptionalFromRequestParts<S> for SignedIn
+where
+    S: Send + Sync,
+    Sessions: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        let now = Clock::from_ref(state).now();
+        Ok(Sessions::from_ref(state).authenticate(&parts.headers, now).await?)
     }
 }

@@ -16,10 +16,14 @@ use uuid::Uuid;
 
 use super::{problem::Problem, *};
 use crate::{
-    auth::session::SignIn,
-    config::Limits,
-    domain::ids::{AgreementId, PersonId, imported},
+    auth::{oidc, session::SignIn, step_up::How},
+    config::{Limits, StepUp, VerifyFor},
+    domain::{
+        claims::RoleMapping,
+        ids::{AgreementId, PersonId, imported},
+    },
     import,
+    keys::{Keys, Places},
     rooms::quarantine::Quarantine,
     store::agreements::Which,
 };
@@ -76,6 +80,25 @@ fn every_operation_has_a_name_of_its_own() {
     assert_eq!(names.len(), all);
 }
 
+/// Approvals at a provider that nobody asks.
+pub(super) async fn approvals(store: &Store, sessions: &Sessions, now: DateTime<Utc>) -> (StepUps, Notary) {
+    let settings = oidc::Settings {
+        issuer: "https://issuer.example".to_owned(),
+        client_id: "samspil".to_owned(),
+        client_secret: openidconnect::ClientSecret::new("secret".to_owned()),
+        public_url: "http://127.0.0.1:8080".to_owned(),
+        scopes: Vec::new(),
+    };
+    let data_dir = std::env::temp_dir().join(format!("samspil-http-tests-{}", Uuid::new_v4()));
+    std::fs::create_dir_all(&data_dir).unwrap();
+    let keys = Keys::open(&Places { data_dir: data_dir.clone(), seal: None, token: None }, store, now).await.unwrap();
+    std::fs::remove_dir_all(data_dir).unwrap();
+    let notary = Notary::new(store.clone(), keys.into(), "http://127.0.0.1:8080");
+    let how = How { step_up: StepUp::default(), skew: chrono::Duration::seconds(5), demonstration: true };
+    let (provider, roles) = (oidc::Provider::new(settings).unwrap(), RoleMapping::own_names("roles"));
+    (StepUps::new(store.clone(), sessions.clone(), provider, roles, notary.clone(), how), notary)
+}
+
 /// The demo municipality in a database of its own, with the clock standing where its data stands.
 struct Demo {
     app: Router,
@@ -95,8 +118,18 @@ impl Demo {
         let data_dir = std::env::temp_dir().join("samspil-http-tests");
         std::fs::create_dir_all(&data_dir).unwrap();
         let rooms = Rooms::start(store.clone(), sessions.clone(), clock, Limits::default(), Quarantine::open(&data_dir).unwrap());
-        let parts =
-            Parts { store: store.clone(), sessions: sessions.clone(), clock, rooms, site, limits: std::sync::Arc::new(Limits::default()) };
+        let (step_ups, notary) = approvals(&store, &sessions, now).await;
+        let parts = Parts {
+            store: store.clone(),
+            sessions: sessions.clone(),
+            clock,
+            rooms,
+            step_ups,
+            notary,
+            counter: Counter::new(VerifyFor::Everybody),
+            site,
+            limits: std::sync::Arc::new(Limits::default()),
+        };
         let app = api::<()>(parts).layer(axum::middleware::from_fn(problem::carry_request_id));
         Self { app, store, sessions, now }
     }

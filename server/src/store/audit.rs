@@ -29,7 +29,7 @@ pub async fn append(
         None => (1, BEGINNING),
     };
     // What PostgreSQL keeps is what is hashed: microseconds.
-    let event = AuditEvent { trail, seq, kind: kind.to_owned(), person: person.map(|person| person.0), body, at: at.trunc_subsecs(6) };
+    let event = AuditEvent { trail, seq, kind: kind.to_owned(), person: person.map(|person| person.0), body, at: kept(at) };
     let hash = hash(&previous, &event);
     sqlx::query!(
         "INSERT INTO audit_event (trail_id, seq, type, person_id, body, at, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -45,6 +45,12 @@ pub async fn append(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// A moment as the database keeps it, to the microsecond: what is hashed or sealed is what can be read again.
+#[must_use]
+pub fn kept(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.trunc_subsecs(6)
 }
 
 impl Store {

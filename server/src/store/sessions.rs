@@ -14,6 +14,8 @@ pub struct SessionRow {
     pub person: PersonId,
     /// At which provider.
     pub issuer: String,
+    /// As whom there.
+    pub subject: String,
     /// Role ids from the token.
     pub roles: Vec<String>,
     /// The token, as a hint when signing out there.
@@ -55,12 +57,27 @@ pub struct NewSession {
     pub expires_at: DateTime<Utc>,
 }
 
+/// What a sign-in that was proved anew is from then on.
+#[derive(Clone, Debug)]
+pub struct Renewed<'a> {
+    /// SHA-256 of what the cookie holds now.
+    pub token_hash: &'a [u8],
+    /// The provider's session, if it says.
+    pub sid: Option<&'a str>,
+    /// The token.
+    pub id_token: &'a str,
+    /// When they proved who they are.
+    pub auth_time: DateTime<Utc>,
+    /// How.
+    pub acr: Option<&'a str>,
+}
+
 impl Store {
     /// The sign-in whose cookie has this hash, ended ones too.
     pub async fn session_by_token(&self, token_hash: &[u8]) -> Result<Option<SessionRow>> {
         let row = sqlx::query_as!(
             SessionRow,
-            "SELECT id, person_id AS person, issuer, roles, id_token, seen_at, expires_at, ended_at FROM session WHERE token_hash = $1",
+            "SELECT id, person_id AS person, issuer, subject, roles, id_token, seen_at, expires_at, ended_at FROM session WHERE token_hash = $1",
             token_hash
         )
         .fetch_optional(self.pool())
@@ -72,7 +89,7 @@ impl Store {
     pub async fn session(&self, session: SessionId) -> Result<Option<SessionRow>> {
         let row = sqlx::query_as!(
             SessionRow,
-            "SELECT id, person_id AS person, issuer, roles, id_token, seen_at, expires_at, ended_at FROM session WHERE id = $1",
+            "SELECT id, person_id AS person, issuer, subject, roles, id_token, seen_at, expires_at, ended_at FROM session WHERE id = $1",
             session.0
         )
         .fetch_optional(self.pool())
@@ -106,6 +123,22 @@ pub async fn insert(transaction: &mut Transaction, new: &NewSession) -> Result<(
         new.acr,
         new.created_at,
         new.expires_at
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The same sign-in, proved anew: from now on behind another cookie, with the newer token.
+pub async fn renew(transaction: &mut Transaction, session: SessionId, renewed: &Renewed<'_>) -> Result<()> {
+    sqlx::query!(
+        "UPDATE session SET token_hash = $2, id_token = $3, sid = COALESCE($4, sid), auth_time = $5, acr = $6 WHERE id = $1",
+        session.0,
+        renewed.token_hash,
+        renewed.id_token,
+        renewed.sid,
+        renewed.auth_time,
+        renewed.acr
     )
     .execute(&mut **transaction)
     .await?;

@@ -192,9 +192,9 @@ fn a_sign_in_that_proves_something_else_is_refused_by_its_own_reason() {
         (NotProven::Subject, |claims| claims["sub"] = json!("somebody")),
         (NotProven::Audience, |claims| claims["aud"] = json!("other")),
         (NotProven::Audience, |claims| claims["aud"] = json!(["samspil", "other"])),
-        (NotProven::NotFresh, |claims| claims["auth_time"] = Value::Null),
+        (NotProven::NoAuthTime, |claims| claims["auth_time"] = Value::Null),
         (NotProven::NotFresh, |claims| claims["auth_time"] = json!(claims["auth_time"].as_i64().unwrap() - 3_600)),
-        (NotProven::NotFresh, |claims| claims["auth_time"] = json!(claims["auth_time"].as_i64().unwrap() + 3_600)),
+        (NotProven::Ahead, |claims| claims["auth_time"] = json!(claims["auth_time"].as_i64().unwrap() + 3_600)),
         (NotProven::Level, |claims| claims["acr"] = json!("urn:demo:password")),
         (NotProven::Level, |claims| claims["acr"] = Value::Null),
         (NotProven::Level, |claims| {
@@ -253,9 +253,16 @@ fn approvals_are_of_one_text_by_two_people_in_order_and_on_record() {
     );
     assert_eq!(broken(again(|statements| statements[1].person = statements[0].person.clone())), (Check::Parties, Reason::OnePerson));
     assert_eq!(broken(again(|statements| statements[1].identity = statements[0].identity.clone())), (Check::Parties, Reason::OnePerson));
-    assert_eq!(broken(again(|statements| statements[1].previous_sha256 = None)), (Check::Parties, Reason::NotInOrder));
+    assert_eq!(
+        broken(again(|statements| statements[1].previous_sha256 = Some(hex::encode([7; 32])))),
+        (Check::Parties, Reason::NotInOrder)
+    );
+    assert_eq!(broken(again(|statements| statements[1].at -= chrono::Duration::minutes(9))), (Check::Parties, Reason::NotInOrder));
     assert_eq!(broken(again(|statements| statements[1].revision = 19)), (Check::Parties, Reason::NotInOrder));
     assert_eq!(broken(again(Vec::clear)), (Check::Parties, Reason::Nobody));
+
+    // Both pressed the button before the other's approval had come.
+    assert!(checked(again(|statements| statements[1].previous_sha256 = None)).holds());
 
     let one = again(|statements| statements.truncate(1));
     let report = checked(one);

@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, sync::broadcast};
 
 use crate::{
     auth::{
-        Sessions, SignIns, SignedIn,
+        Sessions, SignIns, SignedIn, StepUps,
         demo_idp::{self, DemoIdp},
         oidc::{Provider, Settings},
         session::{ABSOLUTE_MAX, IDLE_MAX, SignIn},
@@ -33,6 +33,7 @@ use crate::{
         principal::Role,
     },
     http::pace::Pace,
+    rooms::{Rooms, quarantine::Quarantine},
     store::Store,
 };
 
@@ -41,6 +42,8 @@ struct Parts {
     store: Store,
     sessions: Sessions,
     sign_ins: SignIns,
+    step_ups: StepUps,
+    rooms: Rooms,
     clock: Clock,
     pace: Pace,
 }
@@ -86,7 +89,9 @@ impl World {
         let roles = RoleMapping::own_names("roles");
         let sign_ins = SignIns::new(store.clone(), sessions.clone(), provider, roles, person_claim.map(str::to_owned));
         let (provider_url, ended) = (idp.issuer().to_owned(), sessions.ended());
-        let parts = Parts { store, sessions, sign_ins, clock, pace: Pace::new(&Limits::default(), 0) };
+        let (step_ups, _) = crate::http::tests::approvals(&store, &sessions, clock.now()).await;
+        let rooms = Rooms::start(store.clone(), sessions.clone(), clock, Limits::default(), Quarantine::open(&data_dir).unwrap());
+        let parts = Parts { store, sessions, sign_ins, step_ups, rooms, clock, pace: Pace::new(&Limits::default(), 0) };
         let router = Router::new().merge(super::routes()).route("/whoami", get(whoami)).with_state(parts.clone());
         tokio::spawn(async move { axum::serve(ours, router).await.unwrap() });
         tokio::spawn(demo_idp::serve(theirs, idp, std::future::pending()));
@@ -218,7 +223,7 @@ async fn somebody_signs_in_and_is_who_the_provider_says(pool: PgPoolOptions, con
     let mut substitute = world.signed_in("sub@k.example").await;
     assert_eq!(substitute.get("/whoami").await.body, format!("{} unit_leader", imported("p-substitute")));
     let trail = world.parts.store.trail(uuid::Uuid::nil()).await.unwrap();
-    assert_eq!(trail.iter().map(|(event, _)| event.kind.as_str()).collect::<Vec<_>>(), ["identity_linked", "identity_linked"]);
+    assert_eq!(trail.iter().map(|(event, _)| event.kind.as_str()).collect::<Vec<_>>(), ["seal_key", "identity_linked", "identity_linked"]);
 }
 
 #[sqlx::test(migrations = "../migrations")]

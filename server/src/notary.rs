@@ -1,0 +1,353 @@
+//! Holds what was approved together: checkpoints over all trails, the package that proves an agreement to anybody, and the check that
+//! nothing in the database was altered behind the server's back (reliability-security §6).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use samspil_evidence::{
+    Hash, checkpoint,
+    package::{APPROVAL, Approval, Contents, Package, approval_seal},
+    seal::{self, PublicKey},
+    sha256,
+    statement::{self, Statement},
+    token,
+    trail::{AuditEvent, SYSTEM_TRAIL, first_break},
+};
+use serde_json::json;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    domain::{ids::DocumentId, signoff::side},
+    keys::Keys,
+    store::{
+        self, Store, Transaction, audit,
+        checkpoints::{self, CheckpointRow, SealKeyRow},
+        signoffs::{ApprovalRow, EvidenceRow},
+    },
+};
+
+/// A checkpoint is made when the newest is so old and something has happened since.
+const CHECKPOINT_EVERY: chrono::Duration = chrono::Duration::hours(1);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// How to check a package, in Danish.
+const README: &str = include_str!("notary/laesmig.txt");
+
+/// Whoever holds the keys and what they sealed. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Notary {
+    store: Store,
+    keys: Arc<Keys>,
+    /// Whose checkpoints they are: the public address without its scheme.
+    origin: Arc<str>,
+}
+
+/// Why no package can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Unpackable {
+    /// Nobody has approved it with evidence that is held here.
+    #[error("there is no evidence of a signature")]
+    NoEvidence,
+    /// What is kept encrypted does not open: it was altered, or the key is another one.
+    #[error("the identity token of signature {0} cannot be opened")]
+    Closed(Uuid),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Notary {
+    /// With these keys, for the server that people reach at this address.
+    #[must_use]
+    pub fn new(store: Store, keys: Arc<Keys>, public_url: &str) -> Self {
+        let origin = public_url.split_once("://").map_or(public_url, |(_, host)| host).into();
+        Self { store, keys, origin }
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Fixes all trails as they end now, in the transaction of what has just happened.
+    pub async fn fix(&self, transaction: &mut Transaction, now: DateTime<Utc>) -> store::Result<()> {
+        let number = checkpoints::lock(transaction).await?.map_or(1, |newest| newest.number + 1);
+        let at = audit::kept(now);
+        audit::append(transaction, SYSTEM_TRAIL, "checkpoint", None, json!({ "number": number }), at).await?;
+        let mut heads = checkpoints::heads(transaction).await?;
+        let key = self.keys.seal();
+        let note = checkpoint::sign(&self.origin, &mut heads, key);
+        let new = CheckpointRow { number, note, seal_kid: key.public().kid(), at };
+        checkpoints::insert(transaction, &new, &heads).await
+    }
+
+    /// Makes a checkpoint every hour in which something has happened.
+    pub async fn work(self, clock: Clock, stop: CancellationToken) {
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = every.tick() => {
+                    if let Err(error) = self.fix_if_due(clock.now()).await {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "no checkpoint could be made; it is tried again in a minute");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a checkpoint if the newest is an hour old and something has happened since; answers whether it did.
+    pub async fn fix_if_due(&self, now: DateTime<Utc>) -> store::Result<bool> {
+        if let Some(newest) = self.store.newest_checkpoint().await? {
+            if now - newest.at < CHECKPOINT_EVERY {
+                return Ok(false);
+            }
+            let mut then = self.store.checkpoint_heads(newest.number).await?;
+            let mut transaction = self.store.begin().await?;
+            let mut heads = checkpoints::heads(&mut transaction).await?;
+            then.sort_unstable();
+            heads.sort_unstable();
+            if then == heads {
+                return Ok(false);
+            }
+        }
+        let mut transaction = self.store.begin().await?;
+        // Another node may have been quicker.
+        if checkpoints::lock(&mut transaction).await?.is_some_and(|newest| now - newest.at < CHECKPOINT_EVERY) {
+            return Ok(false);
+        }
+        self.fix(&mut transaction, now).await?;
+        transaction.commit().await.map_err(store::Error::from)?;
+        Ok(true)
+    }
+
+    /// The evidence package of a document: everything that proves what was approved. `pdf` is the agreement as people read it.
+    pub async fn package(&self, document: DocumentId, pdf: Option<Vec<u8>>, now: DateTime<Utc>) -> Result<Vec<u8>, Unpackable> {
+        let frozen = self.store.frozen_revision(document).await?.ok_or(Unpackable::NoEvidence)?;
+        let approvals: Vec<Approval> = self
+            .store
+            .approvals(document)
+            .await?
+            .into_iter()
+            .filter(|row| row.valid && row.revision == frozen.number)
+            .filter_map(|row| row.evidence.map(|evidence| (row.id, row.party, evidence)))
+            .map(|(id, party, evidence)| {
+                let (id_token, idp_key) = self.opened(&evidence).ok_or(Unpackable::Closed(id))?;
+                Ok(Approval { party: side(party), statement: evidence.statement, id_token, idp_key, seal: evidence.seal })
+            })
+            .collect::<Result<_, Unpackable>>()?;
+        if approvals.is_empty() {
+            return Err(Unpackable::NoEvidence);
+        }
+        // The checkpoint before the trail: whatever it has is in the trail that is read afterwards.
+        let checkpoint = match self.store.newest_checkpoint().await? {
+            Some(newest) => {
+                let mut heads = self.store.checkpoint_heads(newest.number).await?;
+                checkpoint::include(&mut heads, frozen.agreement.0).map(|inclusion| (newest.note, inclusion))
+            }
+            None => None,
+        };
+        let contents = Contents {
+            document: document.0,
+            content: frozen.content.to_vec(),
+            pdf,
+            readme: README.to_owned(),
+            approvals,
+            trail: self.store.trail(frozen.agreement.0).await?,
+            checkpoint,
+            timestamps: Vec::new(),
+            keys: self.store.seal_keys().await?.into_iter().map(|row| row.key).collect(),
+            made_at: now,
+        };
+        let keys = self.keys.clone();
+        // Hashing some megabytes is no work for the threads that answer.
+        let packed = tokio::task::spawn_blocking(move || Package::seal(contents, keys.seal()).to_bytes()).await;
+        packed.map_err(|error| store::Error::Database(sqlx::Error::Io(std::io::Error::other(error))).into())
+    }
+
+    /// Token and provider's key of an approval.
+    fn opened(&self, evidence: &EvidenceRow) -> Option<(String, String)> {
+        let open = |closed: &[u8]| String::from_utf8(self.keys.token().open(closed, &evidence.statement_sha256)?).ok();
+        Some((open(&evidence.id_token)?, open(&evidence.idp_key)?))
+    }
+
+    /// Everything in the database that does not hold together, in words; empty when all of it does.
+    pub async fn check_all(&self) -> store::Result<Vec<String>> {
+        let mut findings = Findings::default();
+        let mut trails: HashMap<Uuid, Vec<(AuditEvent, Hash)>> = HashMap::new();
+        for trail in self.store.trails().await? {
+            let events = self.store.trail(trail).await?;
+            if let Some(seq) = first_break(&events) {
+                findings.say(format!("trail {trail} breaks at event {seq}"));
+            }
+            trails.insert(trail, events);
+        }
+        let system = trails.get(&SYSTEM_TRAIL).map(Vec::as_slice).unwrap_or_default();
+        let keys = match self.store.seal_keys().await {
+            Ok(keys) => keys,
+            Err(store::Error::Unknown { table, what, .. }) => {
+                findings.say(format!("a row of {table} has no readable {what}"));
+                return Ok(findings.0);
+            }
+            Err(error) => return Err(error),
+        };
+        findings.keys(&keys, system);
+        self.check_checkpoints(&mut findings, &keys, system).await?;
+        for document in self.store.signed_documents().await? {
+            let Some(agreement) = self.store.agreement_of(document).await? else { continue };
+            let events = trails.get(&agreement.0).map(Vec::as_slice).unwrap_or_default();
+            for row in self.store.approvals(document).await? {
+                self.check_signature(&mut findings, &row, events, &keys).await?;
+            }
+        }
+        for (_, event) in trails.values().flatten().map(|(event, hash)| (hash, event)).filter(|(_, event)| event.kind == "signed") {
+            if !self.store.holds_signature_of(event).await? {
+                findings.say(format!("the signature of event {} in trail {} is gone", event.seq, event.trail));
+            }
+        }
+        Ok(findings.0)
+    }
+
+    async fn check_checkpoints(&self, findings: &mut Findings, keys: &[SealKeyRow], system: &[(AuditEvent, Hash)]) -> store::Result<()> {
+        let rows = self.store.checkpoints().await?;
+        let made: Vec<&AuditEvent> = system.iter().map(|(event, _)| event).filter(|event| event.kind == "checkpoint").collect();
+        for (place, event) in made.iter().enumerate() {
+            let number = event.body["number"].as_i64().unwrap_or_default();
+            let there = rows.get(place).is_some_and(|row| row.number == number && row.at == event.at);
+            findings.expect(there, || format!("checkpoint {number} is not the one that was made"));
+        }
+        findings.expect(rows.len() == made.len(), || "there are checkpoints that nobody made".to_owned());
+        for row in rows {
+            let signer: Vec<PublicKey> = keys.iter().filter(|key| key.kid == row.seal_kid).map(|key| key.key.clone()).collect();
+            let heads = self.store.checkpoint_heads(row.number).await;
+            let holds = match (checkpoint::open(&row.note, &signer), heads) {
+                (Ok(found), Ok(mut heads)) => found.size == heads.len() as u64 && found.root == checkpoint::root(&mut heads),
+                (_, Err(error @ store::Error::Database(_))) => return Err(error),
+                _ => false,
+            };
+            findings.expect(holds, || format!("checkpoint {} is not of the trails as they were", row.number));
+        }
+        Ok(())
+    }
+
+    async fn check_signature(
+        &self,
+        findings: &mut Findings,
+        row: &ApprovalRow,
+        trail: &[(AuditEvent, Hash)],
+        keys: &[SealKeyRow],
+    ) -> store::Result<()> {
+        let Some(evidence) = &row.evidence else {
+            let imported = trail.iter().any(|(event, _)| event.body["imported"] == true && is_event_of(event, row));
+            findings.expect(imported, || format!("signature {} has no evidence and was not imported", row.id));
+            return Ok(());
+        };
+        if let Err(what) = self.prove_signature(row, evidence, trail, keys) {
+            findings.say(format!("signature {}: {what}", row.id));
+        }
+        let frozen = self.store.revision_text(row.document, row.revision).await?;
+        let named = Statement::from_bytes(&evidence.statement);
+        let holds = named.zip(frozen).is_some_and(|(statement, text)| {
+            let schema = i32::from(statement.schema);
+            statement.content_sha256 == hex::encode(sha256(&text.content))
+                && statement.content_sha256 == hex::encode(&text.content_sha256)
+                && statement.log_sha256 == hex::encode(&text.log_sha256)
+                && (statement.head, Some(schema)) == (text.seq, text.schema)
+        });
+        findings.expect(holds, || format!("signature {}: the text it approves is not the one that is kept", row.id));
+        if let Some(statement) = Statement::from_bytes(&evidence.statement) {
+            let log = self.store.log_hashes(row.document, statement.head).await?;
+            let whole = log.iter().all(|(_, _, hash, payload)| sha256(payload)[..] == hash[..]);
+            let found = statement::log_hash(
+                log.iter().map(|(seq, person, hash, _)| (*seq, *person, hash.as_slice().try_into().unwrap_or([0; 32]))),
+            );
+            findings.expect(whole && hex::encode(found) == statement.log_sha256, || {
+                format!("signature {}: the log of document {} is not the one that was approved", row.id, row.document)
+            });
+        }
+        Ok(())
+    }
+
+    fn prove_signature(
+        &self,
+        row: &ApprovalRow,
+        evidence: &EvidenceRow,
+        trail: &[(AuditEvent, Hash)],
+        keys: &[SealKeyRow],
+    ) -> Result<(), &'static str> {
+        let hold = |holds: bool, what: &'static str| if holds { Ok(()) } else { Err(what) };
+        let statement = Statement::from_bytes(&evidence.statement).ok_or("its statement is not in its one spelling")?;
+        let hash = sha256(&evidence.statement);
+        hold(hash[..] == evidence.statement_sha256, "its statement is not the one that was kept")?;
+        hold(
+            (statement.document, statement.revision, statement.party, statement.person.id)
+                == (row.document.0, row.revision, side(row.party), row.person.0)
+                && (evidence.document, evidence.revision) == (row.document, row.revision)
+                && row.content_sha256.as_deref().map(hex::encode) == Some(statement.content_sha256.clone()),
+            "it is not of what its statement says",
+        )?;
+        let (id_token, idp_key) = self.opened(evidence).ok_or("its identity token cannot be opened")?;
+        let proof = token::prove(&id_token, &idp_key, &statement, &evidence.statement, token::CLOCK_SKEW)
+            .map_err(|_| "its identity token does not prove it")?;
+        hold((proof.auth_time, &proof.acr) == (row.auth_time, &row.acr), "its sign-in is not the one of its token")?;
+        let key: Vec<PublicKey> = keys.iter().filter(|key| key.kid == evidence.seal_kid).map(|key| key.key.clone()).collect();
+        let (sealed, _) = seal::open(&evidence.seal, APPROVAL, &key).map_err(|_| "its seal does not hold")?;
+        hold(sealed == approval_seal(&evidence.statement, &id_token, evidence.at), "its seal is of something else")?;
+        hold(row.signed_at == evidence.at && row.method == METHOD, "it was not made so, or not then")?;
+        let named = hex::encode(hash);
+        let at = trail.iter().position(|(event, _)| event.body["statement_sha256"] == named.as_str() && is_event_of(event, row));
+        let at = at.ok_or("the trail does not have it")?;
+        let lapsed = trail[at..]
+            .iter()
+            .map(|(event, _)| event)
+            .find(|event| event.kind == "signature_lapsed" && event.body["statement_sha256"] == named.as_str());
+        let as_kept = match lapsed {
+            None => row.valid && row.lapsed_at.is_none() && row.lapsed_reason.is_none(),
+            Some(event) => !row.valid && row.lapsed_at == Some(event.at) && row.lapsed_reason.as_deref() == event.body["reason"].as_str(),
+        };
+        hold(as_kept, "whether it stands is not what the trail says")
+    }
+}
+
+/// How an approval is proved.
+pub const METHOD: &str = "oidc_reauthentication";
+
+/// Is this the event of that signature?
+fn is_event_of(event: &AuditEvent, row: &ApprovalRow) -> bool {
+    event.kind == "signed"
+        && event.at == row.signed_at
+        && event.person == Some(row.person.0)
+        && event.body["revision"].as_u64() == Some(row.revision.into())
+        && event.body["party"].as_str() == Some(store::signoffs::party_id(row.party))
+}
+
+/// What does not hold.
+#[derive(Default)]
+struct Findings(Vec<String>);
+
+impl Findings {
+    fn say(&mut self, what: String) {
+        self.0.push(what);
+    }
+
+    fn expect(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.say(what());
+        }
+    }
+
+    fn keys(&mut self, keys: &[SealKeyRow], system: &[(AuditEvent, Hash)]) {
+        let taken: Vec<&AuditEvent> = system.iter().map(|(event, _)| event).filter(|event| event.kind == "seal_key").collect();
+        for event in &taken {
+            let kid = event.body["kid"].as_str().unwrap_or_default();
+            let there = keys.iter().any(|row| row.kid == kid && row.key.kid() == kid && row.since == event.at);
+            self.expect(there, || format!("the seal key {kid} is not the one that was taken into use"));
+        }
+        self.expect(keys.len() == taken.len(), || "there are seal keys that were never taken into use".to_owned());
+    }
+}

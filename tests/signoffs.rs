@@ -1,0 +1,448 @@
+//! Entering into an agreement (R2): a fresh sign-in for exactly the text that was shown, everything that must refuse it, and that
+//! whatever is altered afterwards is found.
+
+use openidconnect::reqwest::Method;
+use samspil_evidence::verify::{Outcome, verify};
+use samspil_server::config::{AskedAs, Limits};
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use uuid::Uuid;
+
+use crate::harness::{Answer, Browser, OddProvider, TestServer};
+
+/// Leads Borgerservice, whose agreement is frozen and waits for both.
+const LEADER: &str = "p-l-borgerservice";
+/// The other party to it.
+const DIRECTOR: &str = "p-kd";
+const UNIT: &str = "Borgerservice";
+
+/// What is changed in a token before it is signed.
+type Alter = fn(&mut Value);
+
+/// A server whose provider does what it is told, and Borgerservice's document.
+struct World {
+    provider: OddProvider,
+    server: TestServer,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::asking(AskedAs::AcrValues).await
+    }
+
+    async fn asking(asked: AskedAs) -> Self {
+        let provider = OddProvider::start().await;
+        let server = TestServer::start_at(&provider, asked).await;
+        Self { provider, server }
+    }
+
+    async fn sign_in(&self, person: &str) -> Browser {
+        self.provider.signs_in(person);
+        self.server.sign_in(person).await
+    }
+
+    /// The texts of the refusals on record in the agreement's trail.
+    async fn on_record(&self) -> Vec<String> {
+        let mut connection = self.server.superuser().await;
+        sqlx::query_scalar("SELECT body->>'reason' FROM audit_event WHERE type = 'approval_refused' ORDER BY at, seq")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
+    }
+
+    async fn signatures(&self, document: Uuid) -> i64 {
+        let mut connection = self.server.superuser().await;
+        sqlx::query_scalar(
+            "SELECT count(*) FROM signature s WHERE document_id = $1 AND EXISTS (SELECT FROM approval a WHERE a.signature_id = s.id)",
+        )
+        .bind(document)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+    }
+}
+
+async fn signing(browser: &mut Browser, document: Uuid) -> Value {
+    browser.get(&format!("/api/documents/{document}/signing?locale=da")).await.json()
+}
+
+/// Reads the text, hashes it as the page does, and presses the button: where the browser is sent.
+async fn press(browser: &mut Browser, document: Uuid) -> String {
+    let begun = press_with(browser, document, None).await;
+    assert_eq!(begun.status, 201, "{}", String::from_utf8_lossy(&begun.body));
+    begun.json()["redirect_to"].as_str().unwrap().to_owned()
+}
+
+async fn press_with(browser: &mut Browser, document: Uuid, hash: Option<&str>) -> Answer {
+    let bytes = browser.get(&format!("/api/documents/{document}/signing/content")).await.body;
+    let shown = hash.map_or_else(|| hex::encode(samspil_evidence::sha256(&bytes)), str::to_owned);
+    let path = format!("/api/documents/{document}/approvals");
+    browser.send_json(Method::POST, &path, &json!({ "content_sha256": shown, "locale": "da" })).await
+}
+
+/// To the provider and back: where the browser ends.
+async fn prove(browser: &mut Browser, at_provider: &str) -> String {
+    let back = browser.go(at_provider).await;
+    assert_eq!(back.status, 303, "{}", String::from_utf8_lossy(&back.body));
+    let ours = back.header("location").to_owned();
+    let ended = browser.go(&ours).await;
+    ended.header("location").to_owned()
+}
+
+async fn sign(browser: &mut Browser, document: Uuid) -> String {
+    let there = press(browser, document).await;
+    prove(browser, &there).await
+}
+
+fn refused(end: &str) -> &str {
+    end.split_once("?refused=").unwrap_or_else(|| panic!("not refused: {end}")).1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_both_sign_afresh_and_the_package_proves_it_to_anybody() {
+    let world = World::new().await;
+    let mut leader = world.sign_in(LEADER).await;
+    let document = leader.document_of(UNIT).await;
+    let before = signing(&mut leader, document).await;
+    assert_eq!(before["mine"]["consent"], "Jeg indgår denne aftale på vegne af Borgerservice, som den står i version 12.");
+    let first_cookie = leader.cookie();
+
+    let there = press(&mut leader, document).await;
+    assert!(there.starts_with(world.provider.issuer()));
+    world.provider.signs_in(LEADER);
+    let end = prove(&mut leader, &there).await;
+    assert!(end.ends_with("/sign?signed=1"), "{end}");
+    assert_eq!(world.provider.asked("prompt").as_deref(), Some("login"));
+    assert_eq!(world.provider.asked("max_age").as_deref(), Some("0"));
+    assert_eq!(world.provider.asked("acr_values").as_deref(), Some(OddProvider::LEVEL));
+    assert_eq!(world.provider.asked("nonce").map(|nonce| nonce.len()), Some(43));
+    assert_eq!(world.provider.asked("code_challenge_method").as_deref(), Some("S256"));
+    assert_ne!(leader.cookie(), first_cookie, "a step-up has a cookie of its own");
+    let mut planted = world.server.browser();
+    planted.take_cookie(&first_cookie);
+    assert_eq!(planted.get("/api/me").await.status, 401, "and the one before is worth nothing");
+
+    let half = signing(&mut leader, document).await;
+    assert_eq!((half["status"].as_str(), half["refused"].as_str()), (Some("partly_signed"), Some("already_signed")));
+    assert_eq!(half["sides"][0]["signature"]["proof"], "fresh_sign_in");
+
+    let mut director = world.sign_in(DIRECTOR).await;
+    let mut page = director.open(document).await;
+    page.frame_where(|frame| frame.starts_with(&[100])).await.unwrap();
+    world.provider.signs_in(DIRECTOR);
+    assert!(sign(&mut director, document).await.ends_with("/sign?signed=1"));
+    // Whoever has the page open is told.
+    page.frame_where(|frame| frame.starts_with(&[103])).await.unwrap();
+
+    let done = signing(&mut leader, document).await;
+    assert_eq!(done["status"], "signed");
+    assert!(done["checkpoint_at"].is_string(), "{done}");
+    let package = leader.get(&format!("/api/documents/{document}/package")).await;
+    assert_eq!((package.status, package.header("content-type")), (200, "application/zip"));
+    let report = verify(&package.body, None);
+    assert!(report.holds() && report.lines.iter().all(|(_, outcome)| *outcome == Outcome::Holds), "{:?}", report.lines);
+    assert_eq!(report.approvals.len(), 2);
+
+    // Anybody may have it checked; a byte more and it is found.
+    let mut nobody = world.server.browser();
+    let checked = nobody.upload("/api/verifications", package.body.to_vec()).await.json();
+    assert_eq!((checked["holds"].as_bool(), checked["own_key"].as_bool()), (Some(true), Some(true)));
+    assert_eq!(checked["approvals"][0]["name"], "Åse Prototypsen");
+    let mut altered = package.body.to_vec();
+    let place = altered.windows(9).position(|bytes| bytes == b"\"heading\"".as_slice()).unwrap_or(altered.len() / 2);
+    altered[place] ^= 1;
+    let checked = nobody.upload("/api/verifications", altered).await.json();
+    assert_eq!(checked["holds"], false);
+    assert_eq!(world.on_record().await, Vec::<String>::new());
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_each_thing_that_can_be_wrong_with_the_sign_in_refuses_by_its_own_name() {
+    let world = World::new().await;
+    let mut leader = world.sign_in(LEADER).await;
+    let document = leader.document_of(UNIT).await;
+    let cases: [(&str, Alter); 16] = [
+        ("old_login", |claims| claims["auth_time"] = json!(claims["auth_time"].as_i64().unwrap() - 3_600)),
+        // Even one that is younger than most sessions.
+        ("old_login", |claims| claims["auth_time"] = json!(claims["auth_time"].as_i64().unwrap() - 10)),
+        ("no_auth_time", |claims| _ = claims.as_object_mut().unwrap().remove("auth_time")),
+        ("no_auth_time", |claims| claims["auth_time"] = Value::Null),
+        ("future_login", |claims| claims["auth_time"] = json!(claims["auth_time"].as_i64().unwrap() + 3_600)),
+        ("other_person", |claims| claims["sub"] = json!("sub-p-kd")),
+        ("level", |claims| claims["acr"] = json!("Low")),
+        ("level", |claims| _ = claims.as_object_mut().unwrap().remove("acr")),
+        ("level", |claims| {
+            claims.as_object_mut().unwrap().remove("acr");
+            claims["acrs"] = json!(["Low", "c1"]);
+        }),
+        ("nonce", |claims| claims["nonce"] = json!("noget-andet")),
+        ("nonce", |claims| _ = claims.as_object_mut().unwrap().remove("nonce")),
+        ("issuer", |claims| claims["iss"] = json!("https://login.example.dk")),
+        ("token", |claims| claims["aud"] = json!("other")),
+        ("token", |claims| claims["exp"] = json!(claims["iat"].as_i64().unwrap() - 3_600)),
+        ("not_a_party", |claims| claims["roles"] = json!(["auditor"])),
+        ("not_a_party", |claims| claims["roles"] = json!([])),
+    ];
+    let mut expected = Vec::new();
+    for (reason, alter) in cases {
+        let there = press(&mut leader, document).await;
+        world.provider.signs_in(LEADER);
+        world.provider.alters(alter);
+        let end = prove(&mut leader, &there).await;
+        assert_eq!(refused(&end), reason);
+        expected.push(reason.to_owned());
+    }
+    // The answer names another issuer; the person gave up.
+    let there = press(&mut leader, document).await;
+    world.provider.names_issuer("https://login.example.dk");
+    assert_eq!(refused(&prove(&mut leader, &there).await), "issuer");
+    let there = press(&mut leader, document).await;
+    world.provider.refuses("access_denied");
+    assert_eq!(refused(&prove(&mut leader, &there).await), "provider_refused");
+    expected.extend(["issuer".to_owned(), "provider_refused".to_owned()]);
+
+    assert_eq!(world.on_record().await, expected);
+    assert_eq!(world.signatures(document).await, 0);
+    assert_eq!(signing(&mut leader, document).await["status"], "ready_to_sign");
+    // Nothing of that stands in the way of a right one.
+    world.provider.signs_in(LEADER);
+    assert!(sign(&mut leader, document).await.ends_with("?signed=1"));
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_a_level_may_be_told_as_a_list_and_asked_for_as_a_claim() {
+    let world = World::asking(AskedAs::Claims).await;
+    let mut leader = world.sign_in(LEADER).await;
+    let document = leader.document_of(UNIT).await;
+    let there = press(&mut leader, document).await;
+    world.provider.signs_in(LEADER);
+    world.provider.alters(|claims| {
+        claims.as_object_mut().unwrap().remove("acr");
+        claims["acrs"] = json!(["c1", OddProvider::LEVEL]);
+    });
+    assert!(prove(&mut leader, &there).await.ends_with("?signed=1"));
+    let asked: Value = serde_json::from_str(&world.provider.asked("claims").unwrap()).unwrap();
+    assert_eq!(asked, json!({ "id_token": { "acrs": { "essential": true, "value": OddProvider::LEVEL } } }));
+    assert_eq!(world.provider.asked("acr_values"), None);
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_an_attempt_counts_once_in_the_browser_that_began_it() {
+    let world = World::new().await;
+    let mut leader = world.sign_in(LEADER).await;
+    let document = leader.document_of(UNIT).await;
+
+    // Somebody else's browser brings the answer; the same person's other browser, too.
+    let there = press(&mut leader, document).await;
+    world.provider.signs_in(LEADER);
+    let ours = leader.go(&there).await.header("location").to_owned();
+    let mut director = world.sign_in(DIRECTOR).await;
+    assert_eq!(refused(director.go(&ours).await.header("location")), "signed_out");
+    let there = press(&mut leader, document).await;
+    world.provider.signs_in(LEADER);
+    let ours = leader.go(&there).await.header("location").to_owned();
+    let mut elsewhere = world.sign_in(LEADER).await;
+    assert_eq!(refused(elsewhere.go(&ours).await.header("location")), "signed_out");
+    // Burnt: also for the browser that began it.
+    assert_eq!(refused(leader.go(&ours).await.header("location")), "used_before");
+
+    // Taken once, the same answer is worth nothing.
+    let there = press(&mut leader, document).await;
+    world.provider.signs_in(LEADER);
+    let ours = leader.go(&there).await.header("location").to_owned();
+    assert!(leader.go(&ours).await.header("location").ends_with("?signed=1"));
+    assert_eq!(refused(leader.go(&ours).await.header("location")), "used_before");
+    assert_eq!(world.signatures(document).await, 1);
+    // A code that was used is refused by the provider.
+    let mut director = world.sign_in(DIRECTOR).await;
+    let there = press(&mut director, document).await;
+    world.provider.signs_in(DIRECTOR);
+    let ours = director.go(&there).await.header("location").to_owned();
+    let replayed = {
+        let used: String = ours.split('&').find_map(|part| part.strip_prefix("code=")).unwrap().to_owned();
+        ours.replace(&format!("code={used}"), "code=code-1")
+    };
+    assert_eq!(refused(director.go(&replayed).await.header("location")), "provider_refused");
+    assert_eq!(world.signatures(document).await, 1);
+    assert_eq!(world.on_record().await, ["signed_out", "signed_out", "used_before", "used_before", "provider_refused"]);
+    // An unknown state is no attempt at all.
+    let nowhere = format!("/auth/callback?state=x&code=y&iss={}", world.provider.issuer());
+    assert_eq!(leader.get(&nowhere).await.header("location"), "/login-problem?code=expired");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_two_who_sign_at_once_both_have_and_neither_has_twice() {
+    let world = World::new().await;
+    let mut leader = world.sign_in(LEADER).await;
+    let mut director = world.sign_in(DIRECTOR).await;
+    let document = leader.document_of(UNIT).await;
+    // Both press before either is back; the leader in two windows.
+    let (first, second, other) =
+        (press(&mut leader, document).await, press(&mut leader, document).await, press(&mut director, document).await);
+    world.provider.signs_in(LEADER);
+    let first = leader.go(&first).await.header("location").to_owned();
+    let second = leader.go(&second).await.header("location").to_owned();
+    world.provider.signs_in(DIRECTOR);
+    let other = director.go(&other).await.header("location").to_owned();
+    let (mut one, mut same) = (leader.window(), leader.window());
+    let (one, same, other) = tokio::join!(one.go(&first), same.go(&second), director.go(&other));
+    let ends = [one.header("location"), same.header("location")];
+    assert!(other.header("location").ends_with("?signed=1"), "{}", other.header("location"));
+    assert_eq!(ends.iter().filter(|end| end.ends_with("?signed=1")).count(), 1, "{ends:?}");
+    // The other window's cookie is the one that was renewed away, or that side has signed.
+    let lost = ends.iter().find(|end| !end.ends_with("?signed=1")).map(|end| refused(end)).unwrap();
+    assert!(["already_signed", "signed_out"].contains(&lost), "{lost}");
+    assert_eq!(world.signatures(document).await, 2);
+    let mut reader = world.sign_in(DIRECTOR).await;
+    assert_eq!(signing(&mut reader, document).await["status"], "signed");
+    let package = reader.get(&format!("/api/documents/{document}/package")).await;
+    assert!(verify(&package.body, None).holds());
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_what_was_shown_is_what_is_signed_or_nothing_is() {
+    let world = World::new().await;
+    let mut leader = world.sign_in(LEADER).await;
+    let document = leader.document_of(UNIT).await;
+    let other = press_with(&mut leader, document, Some(&"0".repeat(64))).await;
+    assert_eq!((other.status, other.json()["type"].as_str()), (409, Some("/problems/other-text")));
+
+    // Taken back to a draft between the button and the answer.
+    let there = press(&mut leader, document).await;
+    world.provider.signs_in(LEADER);
+    let mut connection = world.server.superuser().await;
+    sqlx::query("UPDATE document SET status = 'reopened', access_version = access_version + 1 WHERE id = $1")
+        .bind(document)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(refused(&prove(&mut leader, &there).await), "not_frozen");
+    assert_eq!(press_with(&mut leader, document, Some("x")).await.json()["type"], "/problems/not-frozen");
+
+    // Frozen again, with other words: what was pressed before is not revived.
+    sqlx::query("UPDATE document SET status = 'ready_to_sign', access_version = access_version + 1 WHERE id = $1")
+        .bind(document)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let there = press(&mut leader, document).await;
+    world.provider.signs_in(LEADER);
+    sqlx::query(
+        "INSERT INTO revision (document_id, number, seq, content, content_sha256, schema, log_sha256, frozen, at)
+         SELECT document_id, number + 1, seq, content, content_sha256, schema, log_sha256, true, at FROM revision
+         WHERE document_id = $1 AND frozen ORDER BY number DESC LIMIT 1",
+    )
+    .bind(document)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(refused(&prove(&mut leader, &there).await), "other_text");
+    assert_eq!(world.on_record().await, ["other_text", "not_frozen", "not_frozen", "other_text"]);
+    assert_eq!(world.signatures(document).await, 0);
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_the_period() {
+    let world = World::new().await;
+    let mut connection = world.server.superuser().await;
+    let mut appoint = async |person: &str, role: &str, from: &str, to: &str| {
+        sqlx::query(
+            "INSERT INTO person_role (id, person_id, role, org_id, from_day, to_day)
+             SELECT gen_random_uuid(), p.id, $2, u.id, $3::date, $4::date FROM person p, org_node u WHERE p.slug = $1 AND u.name = 'Borgerservice'
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(person)
+        .bind(role)
+        .bind(from)
+        .bind(to)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        sqlx::query("UPDATE person SET access_version = access_version + 1 WHERE slug = $1")
+            .bind(person)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    };
+    // Stands in for the director until yesterday; and one who stands in today, for either side.
+    appoint("p-l-bibliotek", "substitute_counterpart", "2026-11-01", "2026-11-22").await;
+    appoint("p-l-klitskolen", "substitute_unit_leader", "2026-11-20", "2026-11-30").await;
+    appoint("p-l-klitskolen", "substitute_counterpart", "2026-11-20", "2026-11-30").await;
+    // The director also stands in for the leader: as the director they sign, and never as both.
+    appoint(DIRECTOR, "substitute_unit_leader", "2026-11-20", "2026-11-30").await;
+
+    let mut late = world.sign_in("p-l-bibliotek").await;
+    let mut leader = world.sign_in(LEADER).await;
+    let document = leader.document_of(UNIT).await;
+    assert_eq!(late.get(&format!("/api/documents/{document}/signing")).await.status, 404, "the period is over");
+    assert_eq!(
+        late.send_json(Method::POST, &format!("/api/documents/{document}/approvals"), &json!({ "content_sha256": "x", "locale": "da" }))
+            .await
+            .status,
+        404
+    );
+
+    let mut director = world.sign_in(DIRECTOR).await;
+    assert_eq!(signing(&mut director, document).await["mine"]["party"], "counterpart");
+
+    let mut substitute = world.sign_in("p-l-klitskolen").await;
+    let offered = signing(&mut substitute, document).await;
+    assert_eq!(offered["mine"]["party"], "unit_leader");
+    let name = offered["mine"]["on_behalf_of"]["name"].as_str().unwrap().to_owned();
+    assert_eq!(
+        offered["mine"]["consent"],
+        format!("Jeg indgår som stedfortræder for {name} denne aftale på vegne af Borgerservice, som den står i version 12.")
+    );
+    world.provider.signs_in("p-l-klitskolen");
+    assert!(sign(&mut substitute, document).await.ends_with("?signed=1"));
+    let signed = signing(&mut director, document).await;
+    assert_eq!(signed["sides"][0]["signature"]["on_behalf_of"], name.as_str());
+    assert_ne!(signed["sides"][0]["signature"]["person"]["name"], name.as_str());
+
+    // Now only the other side is left, for which they stand in, too.
+    let mut connection = world.server.superuser().await;
+    sqlx::query("DELETE FROM person_role r USING person p WHERE p.id = r.person_id AND p.slug = 'p-l-klitskolen' AND r.role = 'substitute_unit_leader'")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let again = signing(&mut substitute, document).await;
+    assert_eq!((again["mine"].is_null(), again["refused"].as_str()), (true, Some("both_sides")));
+    assert_eq!(press_with(&mut substitute, document, None).await.json()["type"], "/problems/both-sides");
+    // And who is appointed away between the button and the answer has no mandate left.
+    let there = press(&mut director, document).await;
+    world.provider.signs_in(DIRECTOR);
+    sqlx::query("DELETE FROM person_role r USING person p WHERE p.id = r.person_id AND p.slug = $1 AND r.role IN ('director', 'head_of_department')")
+        .bind(DIRECTOR)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(refused(&prove(&mut director, &there).await), "not_a_party");
+    assert_eq!(world.signatures(document).await, 1);
+    connection.close().await.unwrap();
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l17_verify_bytes_max() {
+    let server = TestServer::start_with(Limits { verify_bytes_max: 100, ..Limits::default() }).await;
+    let mut nobody = server.browser();
+    for (bytes, status) in [(99, 200), (100, 200), (101, 413)] {
+        let mut file = b"%PDF-1.7".to_vec();
+        file.resize(bytes, b' ');
+        let answer = nobody.upload("/api/verifications", file).await;
+        assert_eq!(answer.status, status, "{bytes} bytes");
+        let json = answer.json();
+        match status {
+            // A PDF alone proves nothing, and is told so instead of being called broken.
+            200 => assert_eq!((json["kind"].as_str(), json["holds"].as_bool()), (Some("pdf"), Some(false))),
+            _ => assert!(json["detail"].as_str().unwrap().contains("for stor"), "{json}"),
+        }
+    }
+    server.stop().await;
+}
