@@ -305,6 +305,9 @@ async fn r12_proposed_words_are_inserted_once_and_only_for_the_words_they_replac
             "it keeps both texts"
         );
     }
+    let (stands, about) = (winner.thread(&thread).await, winner.select("tretten spor"));
+    assert_eq!((&stands["anchor"]["start"], &stands["anchor"]["end"]), (&about["start"], &about["end"]), "it stands on them now");
+    assert!(stands["detached_at"].is_null());
     refused(&loser.act(&thread, "proposal/claim", &json!({})).await, 409, "/problems/proposal-taken");
     refused(&loser.act(&thread, "proposal", &json!({ "outcome": "declined" })).await, 409, "/problems/proposal-taken");
 

@@ -14,7 +14,6 @@ use crate::{
     clock::Clock,
     config::Limits,
     notary::Notary,
-    papers::Papers,
     rooms::Rooms,
     store::Store,
 };
@@ -31,7 +30,6 @@ pub mod notices;
 pub mod origin;
 mod overview;
 pub mod pace;
-mod papers;
 mod people;
 mod plan;
 pub mod problem;
@@ -63,8 +61,6 @@ pub struct Parts {
     pub notary: Notary,
     /// Where documents are checked.
     pub counter: Counter,
-    /// Documents on paper.
-    pub papers: Papers,
     /// What the operator has set.
     pub site: Site,
     /// What may come from outside.
@@ -94,7 +90,6 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(agreements::one))
         .routes(routes!(documents::head))
         .routes(routes!(documents::content))
-        .routes(routes!(papers::pdf))
         .routes(routes!(documents::meetings))
         .routes(routes!(threads::list, threads::begin))
         .routes(routes!(threads::read))

@@ -24,7 +24,6 @@ use crate::{
     },
     import,
     keys::{Keys, Places},
-    papers::Papers,
     rooms::quarantine::Quarantine,
     store::agreements::Which,
 };
@@ -124,7 +123,6 @@ impl Demo {
             store: store.clone(),
             sessions: sessions.clone(),
             clock,
-            papers: Papers::new(store.clone(), rooms.clone(), 1, true),
             rooms,
             step_ups,
             notary,

@@ -87,7 +87,7 @@ pub(super) async fn begin(
     let body = desk.body(&new.body, new.confirmed_personal_data)?;
     let proposal = new.proposal.as_deref().map(|words| desk.proposed(words, new.confirmed_personal_data)).transpose()?;
     let mentions = desk.mentions(&new.mentions).await?;
-    let place = desk.place(new.id, &new.about).await?;
+    let place = desk.place(new.id, &new.about, proposal.as_deref()).await?;
     if proposal.is_some() && !place.quote.as_ref().is_some_and(|quote| quote.whole) {
         return Err(Problem::invalid("Andre ord kan kun foreslås i stedet for en markering, der ikke er for lang."));
     }
@@ -572,7 +572,7 @@ impl Desk {
     }
 
     /// What a new thread is about, as it stands in the document now.
-    async fn place(&self, thread: Uuid, about: &api::About) -> Result<Place, Problem> {
+    async fn place(&self, thread: Uuid, about: &api::About, proposal: Option<&str>) -> Result<Place, Problem> {
         let document = self.document.access.document;
         match about {
             api::About::Document => Ok(Place::of(About::Document)),
@@ -592,7 +592,8 @@ impl Desk {
             }
             api::About::Words { field, start, end, quote } => {
                 let bytes = |position: &str| BASE64_STANDARD.decode(position).map_err(|_| Problem::anchor_forged());
-                let selection = Selection { field: field.clone(), start: bytes(start)?, end: bytes(end)?, quote: quote.clone() };
+                let (start, end, proposal) = (bytes(start)?, bytes(end)?, proposal.map(str::to_owned));
+                let selection = Selection { field: field.clone(), start, end, quote: quote.clone(), proposal };
                 if quote.trim().is_empty() {
                     return Err(Problem::invalid("Der er ikke markeret nogen ord."));
                 }

@@ -9,8 +9,10 @@
 //!   goes with them. Of an anchor that was torn apart, the largest piece counts.
 //! - Words that come back (undo, paste, a restored version) are known again because they are the same words *and came only now*: an
 //!   equal passage that stood there all the time is somebody else's. Where that is not enough (short words, or several passages),
-//!   what stood beside them has to fit; where it does not tell, the thread stays detached.
+//!   what stood beside them has to fit; where it does not tell, the thread stays detached. How they are broken into paragraphs is no
+//!   part of the words: an undo may bring back in two what was deleted as one.
 //! - What an anchor loses at its edges comes back to it in the same way.
+//! - Words that a thread proposes, put in place of its own, are its own from then on.
 //!
 //! Without threads about words nothing of this costs anything. Called by `document`; knows no database and no clock.
 
@@ -33,7 +35,7 @@ use crate::store::anchors::AnchorRow;
 mod field;
 mod position;
 
-use field::{BREAK, Field, Flow, Kept, Piece, Step, Stretch};
+use field::{BREAK, Field, Flow, Kept, Lump, Piece, Step, Stretch};
 
 /// Words are kept up to so many units: to be shown, and to be found again by. Longer ones are found again by their beginning.
 pub const WORDS_MAX: usize = 2_000;
@@ -45,8 +47,8 @@ const TELLING: usize = 8;
 const CONTEXT_MIN: usize = 16;
 /// So many lost edges are remembered.
 const EDGES_MAX: usize = 64;
-/// The least that a part of what came must have in common with what went to be the same words, moved.
-const MOVED_MIN: usize = 4;
+/// The least that a part of what came must have in common with what went to be the same words, moved, unless it is all of both.
+const MOVED_MIN: usize = 8;
 /// Pairing what is not exactly alike looks at so many units at most; a paste of a whole document must not hold everybody up.
 const PAIRING_MAX: usize = 1 << 20;
 /// And compares two that differ in several places only while they are short.
@@ -82,13 +84,15 @@ impl Heard {
 }
 
 /// A thread's anchor.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tracked {
     field: Arc<str>,
     /// Where its words stand in the field; `None`: they are gone.
     stands: Option<Stretch>,
     /// What it was begun on, up to [`WORDS_MAX`].
     quote: Vec<u16>,
+    /// The words that it proposes in their place, if it does.
+    proposal: Option<Vec<u16>>,
     /// That was all of it.
     whole: bool,
     /// The words when they were last seen, and what stood beside them. While they stand, only as of when it was last written.
@@ -112,6 +116,8 @@ pub struct Selection {
     pub end: Vec<u8>,
     /// The words that the writer saw.
     pub quote: String,
+    /// What the writer proposes in their place.
+    pub proposal: Option<String>,
 }
 
 /// Why a selection was not taken.
@@ -144,15 +150,14 @@ impl Anchors {
         self.watch(doc);
         let mut tracked = Tracked {
             field: row.field.as_deref().unwrap_or_default().into(),
-            stands: None,
             quote: units(&row.quote),
+            proposal: row.proposal.as_deref().map(units),
             whole: row.whole,
             words: units(&row.words),
             before: units(&row.before),
             after: units(&row.after),
-            front: Vec::new(),
-            back: Vec::new(),
             detached_at: row.detached_at,
+            ..Tracked::default()
         };
         if let Some((start, end)) = &row.stands {
             let transaction = doc.transact();
@@ -191,13 +196,9 @@ impl Anchors {
             field: name,
             stands: Some(stretch),
             quote: cut(&text[stretch.start..stretch.end], WORDS_MAX).to_vec(),
+            proposal: selection.proposal.as_deref().map(units),
             whole: stretch.end - stretch.start <= WORDS_MAX,
-            words: Vec::new(),
-            before: Vec::new(),
-            after: Vec::new(),
-            front: Vec::new(),
-            back: Vec::new(),
-            detached_at: None,
+            ..Tracked::default()
         };
         tracked.look(&self.fields);
         let row = tracked.row(thread, &self.fields, &transaction).ok_or(NotPlaced::Gone)?;
@@ -211,22 +212,11 @@ impl Anchors {
         let words = units(quote);
         let mut found = Vec::new();
         for (name, field) in self.fields.iter().filter(|(name, _)| within(name)) {
-            found.extend(occurrences(&field.text, &words, whole(&field.text)).map(|start| (name.clone(), start)));
+            found.extend(occurrences(&field.text, &words, whole(&field.text)).map(|stretch| (name.clone(), stretch)));
         }
-        let [(name, start)] = &found[..] else { return None };
-        let (name, stretch) = (name.clone(), trimmed(&self.fields[name].text, Stretch { start: *start, end: start + words.len() })?);
-        let mut tracked = Tracked {
-            field: name,
-            stands: Some(stretch),
-            quote: units(quote),
-            whole: true,
-            words: Vec::new(),
-            before: Vec::new(),
-            after: Vec::new(),
-            front: Vec::new(),
-            back: Vec::new(),
-            detached_at: None,
-        };
+        let [(name, stretch)] = &found[..] else { return None };
+        let stands = Some(trimmed(&self.fields[name].text, *stretch)?);
+        let mut tracked = Tracked { field: name.clone(), stands, quote: units(quote), whole: true, ..Tracked::default() };
         tracked.look(&self.fields);
         let row = tracked.row(thread, &self.fields, &doc.transact());
         self.threads.insert(thread, tracked);
@@ -260,14 +250,16 @@ impl Anchors {
         for (thread, tracked) in &mut self.threads {
             let was = tracked.stands.is_some();
             let changed = match flows.iter().find(|flow| was && flow.field == tracked.field) {
-                Some(flow) => tracked.follow(flow, &flows, &moves, &self.fields),
+                Some(flow) => tracked.follow(flow, &flows, &moves, &self.fields, &fresh),
                 None => false,
             };
             let found = match tracked.stands {
+                _ if fresh.is_empty() => false,
                 Some(_) => tracked.grow_back(&self.fields, &fresh),
-                None => !fresh.is_empty() && tracked.find_again(&self.fields, &fresh),
+                None => tracked.find_again(&self.fields, &fresh),
             };
-            if changed || found {
+            let replaced = !found && tracked.is_replaced(&self.fields, &fresh);
+            if changed || found || replaced {
                 self.changed.insert(*thread);
             }
         }
@@ -419,16 +411,22 @@ impl Anchors {
 
 impl Tracked {
     /// Follows what became of its field. Answers whether its first or last character is another one, or all are gone.
-    fn follow(&mut self, flow: &Flow, flows: &[Flow], moves: &Moves, fields: &BTreeMap<Arc<str>, Field>) -> bool {
+    fn follow(
+        &mut self,
+        flow: &Flow,
+        flows: &[Flow],
+        moves: &Moves,
+        fields: &BTreeMap<Arc<str>, Field>,
+        fresh: &[(Arc<str>, Stretch)],
+    ) -> bool {
         let Some(was) = self.stands else { return false };
         let from = flow.kept.partition_point(|kept| kept.old + kept.len <= was.start);
         let mut parts: Vec<Part> = part_of(&flow.field, flow.kept[from..].iter().copied(), was).into_iter().collect();
         let complete = parts.first().is_some_and(|part| part.old == was);
-        if !complete {
-            parts.extend(moves.parts(flow, was, flows));
-        }
+        parts.extend(moves.parts(flow, was, flows));
+        let whole = complete && parts.len() == 1;
         let words = &flow.old[was.start..was.end];
-        let Some(part) = largest(parts, fields) else {
+        let Some(part) = largest(parts, fields, fresh) else {
             self.gone(flow, was);
             return true;
         };
@@ -440,7 +438,7 @@ impl Tracked {
         lost(&mut self.front, &words[..part.old.start - was.start]);
         lost(&mut self.back, &words[part.old.end - was.start..]);
         (self.field, self.stands) = (part.field, Some(stands));
-        !complete || stands != part.new
+        !whole || stands != part.new
     }
 
     fn gone(&mut self, flow: &Flow, was: Stretch) {
@@ -473,22 +471,20 @@ impl Tracked {
         if self.front.is_empty() && self.back.is_empty() {
             return false;
         }
-        let came = |stretch: Stretch| {
-            fresh.iter().any(|(name, fresh)| *name == self.field && fresh.start < stretch.end && stretch.start < fresh.end)
-        };
+        let came = |stretch: Stretch| fresh.iter().any(|(name, fresh)| *name == self.field && fresh.meets(stretch));
         let mut grown = false;
         // Not only what was lost last: two who undo do so in their own order. What was lost nearer by comes back inside.
         let front = |start: usize, piece: &Vec<u16>| {
-            let from = start.checked_sub(piece.len())?;
-            (field.text[from..start] == piece[..] && came(Stretch { start: from, end: start })).then_some(from)
+            let from = begins_before(&field.text, start, piece)?;
+            came(Stretch { start: from, end: start }).then_some(from)
         };
         while let Some((at, start)) = self.front.iter().enumerate().rev().find_map(|(at, piece)| Some((at, front(stands.start, piece)?))) {
             (stands.start, grown) = (start, true);
             self.front.truncate(at);
         }
         let back = |end: usize, piece: &Vec<u16>| {
-            let to = end + piece.len();
-            (field.text.get(end..to)? == &piece[..] && came(Stretch { start: end, end: to })).then_some(to)
+            let to = ends_after(&field.text, end, piece)?;
+            came(Stretch { start: end, end: to }).then_some(to)
         };
         while let Some((at, end)) = self.back.iter().enumerate().rev().find_map(|(at, piece)| Some((at, back(stands.end, piece)?))) {
             (stands.end, grown) = (end, true);
@@ -507,7 +503,7 @@ impl Tracked {
             if self.quote == self.words { None } else { self.find(&self.quote, fields, fresh) }
         });
         let Some((field, stands)) = found else { return false };
-        if stands.end - stands.start == self.quote.len() && fields[&field].text[stands.start..stands.end] == self.quote[..] {
+        if unbroken(&fields[&field].text[stands.start..stands.end]).eq(unbroken(&self.quote)) {
             (self.front, self.back) = (Vec::new(), Vec::new());
         }
         (self.field, self.stands) = (field, Some(stands));
@@ -516,42 +512,54 @@ impl Tracked {
     }
 
     fn find(&self, words: &[u16], fields: &BTreeMap<Arc<str>, Field>, fresh: &[(Arc<str>, Stretch)]) -> Option<(Arc<str>, Stretch)> {
-        let mut found = BTreeSet::new();
-        for (name, stretch) in fresh {
-            if let Some(field) = fields.get(name) {
-                found.extend(occurrences(&field.text, words, *stretch).map(|start| (name.clone(), start)));
-            }
-        }
+        let mut found = come(words, fields, fresh);
         let alone = || fields.values().flat_map(|field| occurrences(&field.text, words, whole(&field.text)).take(2)).count() == 1;
-        let chosen = match found.len() {
-            0 => return None,
-            1 if words.len() >= TELLING && alone() => found.pop_first()?,
-            _ => {
-                let fits =
-                    |(name, start): &(Arc<str>, usize)| self.fits(&fields[name].text, Stretch { start: *start, end: start + words.len() });
-                let mut fitting: Vec<(usize, (Arc<str>, usize))> =
-                    found.into_iter().filter_map(|place| Some((fits(&place)?, place))).collect();
-                fitting.sort();
-                let (most, best) = fitting.pop()?;
-                if fitting.last().is_some_and(|(next, _)| *next == most) {
-                    return None;
-                }
-                best
-            }
-        };
-        let (name, start) = chosen;
-        Some((name, Stretch { start, end: start + words.len() }))
+        if found.len() == 1 && words.len() >= TELLING && alone() { found.pop_first() } else { self.best(found, fields) }
+    }
+
+    /// The place beside which most is as it was; `None`: nowhere enough, or nowhere more than elsewhere.
+    fn best(&self, found: BTreeSet<(Arc<str>, Stretch)>, fields: &BTreeMap<Arc<str>, Field>) -> Option<(Arc<str>, Stretch)> {
+        let mut fitting: Vec<(usize, (Arc<str>, Stretch))> =
+            found.into_iter().filter_map(|place| Some((self.fits(&fields[&place.0].text, place.1)?, place))).collect();
+        fitting.sort();
+        let (most, best) = fitting.pop()?;
+        fitting.last().is_none_or(|(next, _)| *next < most).then_some(best)
     }
 
     /// How much of what stood beside the words stands beside these; `None`: too little to tell.
     fn fits(&self, text: &[u16], place: Stretch) -> Option<usize> {
-        let same_before = text[..place.start].iter().rev().zip(self.before.iter().rev()).take_while(|(one, other)| one == other).count();
-        let same_after = text[place.end..].iter().zip(&self.after).take_while(|(one, other)| one == other).count();
+        let (before, after) = (unbroken(&text[..place.start]).rev(), unbroken(&text[place.end..]));
+        let same_before = before.clone().zip(unbroken(&self.before).rev()).take_while(|(one, other)| one == other).count();
+        let same_after = after.clone().zip(unbroken(&self.after)).take_while(|(one, other)| one == other).count();
         // Nothing stood there: then nothing may.
-        let all_before = same_before == self.before.len() && (!self.before.is_empty() || place.start == 0);
-        let all_after = same_after == self.after.len() && (!self.after.is_empty() || place.end == text.len());
+        let all = |same: usize, stood: usize, stands: bool| same == stood && (stood > 0 || !stands);
+        let all_before = all(same_before, unbroken(&self.before).count(), before.clone().next().is_some());
+        let all_after = all(same_after, unbroken(&self.after).count(), after.clone().next().is_some());
         let same = same_before + same_after;
         (same >= CONTEXT_MIN || (all_before && all_after)).then_some(same)
+    }
+
+    /// The words that it proposes have come in place of its own.
+    fn is_replaced(&mut self, fields: &BTreeMap<Arc<str>, Field>, fresh: &[(Arc<str>, Stretch)]) -> bool {
+        let Some(proposal) = self.proposal.as_deref().filter(|_| !fresh.is_empty()) else { return false };
+        // Where no paragraph may be begun, a line break is inserted as a space.
+        let in_one_line: Vec<u16> = proposal.iter().map(|unit| if *unit == BREAK { b' '.into() } else { *unit }).collect();
+        let spelled = if in_one_line == proposal { vec![proposal] } else { vec![proposal, &in_one_line] };
+        let found = spelled.into_iter().find_map(|words| {
+            match self.stands {
+                // What is alike in both stayed; the rest came around it.
+                Some(stands) => among(words, fields, fresh)
+                    .into_keys()
+                    .find(|(field, stretch)| *field == self.field && stretch.start <= stands.start && stands.end <= stretch.end),
+                None => self.best(come(words, fields, fresh), fields),
+            }
+        });
+        let Some((field, stands)) = found else { return false };
+        if self.stands == Some(stands) {
+            return false;
+        }
+        (self.field, self.stands) = (field, Some(stands));
+        true
     }
 
     fn row(&self, thread: Uuid, fields: &BTreeMap<Arc<str>, Field>, transaction: &impl ReadTxn) -> Option<AnchorRow> {
@@ -570,6 +578,7 @@ impl Tracked {
             detached_at: if stands.is_some() { None } else { self.detached_at },
             stands,
             quote: text(&self.quote),
+            proposal: self.proposal.as_deref().map(text),
             whole: self.whole,
             words: text(&self.words),
             before: text(&self.before),
@@ -601,15 +610,18 @@ fn part_of(field: &Arc<str>, kept: impl Iterator<Item = Kept>, was: Stretch) -> 
     part
 }
 
-/// The largest of the parts, after those that stand side by side have become one. Of equal ones the first.
-fn largest(mut parts: Vec<Part>, fields: &BTreeMap<Arc<str>, Field>) -> Option<Part> {
+/// The largest of the parts, after those that stand side by side, or with nothing between them but what has just come, have become one.
+/// Of equal ones the first.
+fn largest(mut parts: Vec<Part>, fields: &BTreeMap<Arc<str>, Field>, fresh: &[(Arc<str>, Stretch)]) -> Option<Part> {
     parts.sort_by(|one, other| (&one.field, one.new.start).cmp(&(&other.field, other.new.start)));
     let mut joined: Vec<Part> = Vec::new();
     for part in parts {
+        let came = |at: usize| fresh.iter().any(|(field, stretch)| *field == part.field && (stretch.start..stretch.end).contains(&at));
         let beside = |last: &Part| {
-            let between = fields.get(&part.field).and_then(|field| field.text.get(last.new.end..part.new.start));
+            let between = last.new.end..part.new.start;
+            let text = || fields.get(&part.field).and_then(|field| field.text.get(between.clone())).unwrap_or_default();
             last.field == part.field
-                && (part.new.start <= last.new.end || between.is_some_and(|text| text.iter().all(|unit| *unit == BREAK)))
+                && (between.is_empty() || text().iter().zip(between.clone()).all(|(unit, at)| *unit == BREAK || came(at)))
         };
         match joined.last_mut().filter(|last| beside(last)) {
             Some(last) => {
@@ -643,14 +655,12 @@ struct Moved {
 impl Moves {
     /// Pairs what went with what came: first what is exactly alike, then what is a part of something larger or grew in between.
     fn of(flows: &[Flow], fields: &BTreeMap<Arc<str>, Field>) -> Self {
-        let all = |of: fn(&Flow) -> &[Stretch]| -> Vec<(usize, Stretch)> {
-            flows.iter().enumerate().flat_map(|(at, flow)| of(flow).iter().map(move |stretch| (at, *stretch))).collect()
+        let all = |of: fn(&Flow) -> &[Lump]| -> Vec<(usize, Lump)> {
+            flows.iter().enumerate().flat_map(|(at, flow)| of(flow).iter().map(move |lump| (at, *lump))).collect()
         };
         let (went, came) = (all(|flow| &flow.dropped), all(|flow| &flow.put));
-        if went.is_empty() || came.is_empty() {
-            return Self { moved: Vec::new(), came };
-        }
-        Pairing { flows, fields, moves: Self { moved: Vec::new(), came }, budget: PAIRING_MAX }.pair(went)
+        let moves = Self { moved: Vec::new(), came: Vec::new() };
+        Pairing { flows, fields, moves, budget: PAIRING_MAX }.pair(&went, &came)
     }
 
     /// What of these words of a field moved, and where it stands now.
@@ -683,39 +693,46 @@ impl<'f> Pairing<'f> {
         &self.fields[&self.flows[flow].field].text[came.start..came.end]
     }
 
-    fn pair(mut self, went: Vec<(usize, Stretch)>) -> Moves {
-        let mut alike: HashMap<&[u16], VecDeque<usize>> = HashMap::new();
+    fn pair(mut self, went: &[(usize, Lump)], came: &[(usize, Lump)]) -> Moves {
+        let mut alike: HashMap<&[u16], Vec<usize>> = HashMap::new();
         let flows = self.flows;
-        for (at, (flow, stretch)) in self.moves.came.iter().enumerate() {
-            alike.entry(self.words(*flow, *stretch)).or_default().push_back(at);
+        if !went.is_empty() {
+            for (at, (flow, lump)) in came.iter().enumerate() {
+                alike.entry(self.words(*flow, lump.stretch)).or_default().push(at);
+            }
         }
         let mut taken = HashSet::new();
         let mut rest = Vec::new();
-        for (flow, stretch) in went {
-            match alike.get_mut(&flows[flow].old[stretch.start..stretch.end]).and_then(VecDeque::pop_front) {
+        for (flow, Lump { stretch, whole }) in went.iter().copied() {
+            let len = stretch.end - stretch.start;
+            // A few letters deleted here and the same typed there are no move.
+            let moves = |to: &usize| len >= MOVED_MIN || whole || came[*to].1.whole;
+            let same = alike.get_mut(&flows[flow].old[stretch.start..stretch.end]);
+            match same.and_then(|same| same.iter().position(moves).map(|at| same.remove(at))) {
                 Some(at) => {
-                    let (to_flow, to) = self.moves.came[at];
-                    let len = stretch.end - stretch.start;
-                    self.moves.moved.push(Moved { from_flow: flow, to_flow, stretches: vec![(stretch.start, to.start, len)] });
+                    let (to_flow, to) = came[at];
+                    self.moves.moved.push(Moved { from_flow: flow, to_flow, stretches: vec![(stretch.start, to.stretch.start, len)] });
                     taken.insert(at);
                 }
                 None => rest.push((flow, stretch)),
             }
         }
-        let mut at = 0..;
-        self.moves.came.retain(|_| !taken.contains(&at.next().unwrap_or_default()));
-        rest.sort_by_key(|(_, stretch)| std::cmp::Reverse(stretch.end - stretch.start));
-        for (flow, stretch) in rest {
-            self.pair_partly(flow, stretch);
+        let fresh = came.iter().enumerate().filter(|(at, _)| !taken.contains(at));
+        self.moves.came = fresh.map(|(_, (flow, lump))| (*flow, lump.stretch)).collect();
+        // The longest first; what of it did not come with the first of them may have come with another.
+        rest.sort_by_key(|(_, stretch)| stretch.end - stretch.start);
+        while let Some((flow, stretch)) = rest.pop() {
+            rest.extend(self.pair_partly(flow, stretch).into_iter().map(|left| (flow, left)));
         }
         self.moves
     }
 
-    fn pair_partly(&mut self, from_flow: usize, went: Stretch) {
+    /// Pairs a stretch that went with the first of those that came which has enough of it. Answers what is left of it.
+    fn pair_partly(&mut self, from_flow: usize, went: Stretch) -> Vec<Stretch> {
         let words = &self.flows[from_flow].old[went.start..went.end];
         for at in 0..self.moves.came.len() {
             let (to_flow, came) = self.moves.came[at];
-            let Some(left) = self.budget.checked_sub(words.len() + (came.end - came.start)) else { return };
+            let Some(left) = self.budget.checked_sub(words.len() + (came.end - came.start)) else { return Vec::new() };
             self.budget = left;
             let parts = aligned(words, self.words(to_flow, came));
             if parts.is_empty() {
@@ -724,31 +741,46 @@ impl<'f> Pairing<'f> {
             self.moves.came.remove(at);
             let stretches: Vec<(usize, usize, usize)> =
                 parts.into_iter().map(|(went_at, came_at, len)| (went.start + went_at, came.start + came_at, len)).collect();
-            let mut from = came.start;
-            for (_, to, len) in stretches.iter().copied().chain([(0, came.end, 0)]) {
-                self.moves.came.extend((from < to).then_some((to_flow, Stretch { start: from, end: to })));
-                from = to + len;
-            }
+            let fresh = between(came, stretches.iter().map(|(_, to, len)| Stretch { start: *to, end: to + len }));
+            self.moves.came.extend(fresh.into_iter().map(|stretch| (to_flow, stretch)));
+            let left = between(went, stretches.iter().map(|(from, _, len)| Stretch { start: *from, end: from + len }));
             self.moves.moved.push(Moved { from_flow, to_flow, stretches });
-            return;
+            return left;
         }
+        Vec::new()
     }
 }
 
-/// What two stretches of words have in common: places in both, and how long, in order.
+/// What of a stretch these, in order, leave out.
+fn between(all: Stretch, parts: impl Iterator<Item = Stretch>) -> Vec<Stretch> {
+    let mut from = all.start;
+    let mut left = Vec::new();
+    for part in parts.chain([Stretch { start: all.end, end: all.end }]) {
+        left.extend((from < part.start).then_some(Stretch { start: from, end: part.start }));
+        from = part.end;
+    }
+    left
+}
+
+/// What two stretches of words have in common: places in both, and how long, in order. Less than half of the shorter is chance: what
+/// somebody wrote elsewhere meanwhile has a few letters in common with what they deleted.
 fn aligned(one: &[u16], other: &[u16]) -> Vec<(usize, usize, usize)> {
     if one.len().min(other.len()) < MOVED_MIN {
         return Vec::new();
     }
-    if let Some(at) = occurrences(other, one, whole(other)).next() {
+    if let Some(at) = part_at(one, other) {
         return vec![(0, at, one.len())];
     }
-    if let Some(at) = occurrences(one, other, whole(one)).next() {
+    if let Some(at) = part_at(other, one) {
         return vec![(at, 0, other.len())];
     }
     let mut parts = Vec::new();
     if one.len().saturating_mul(other.len()) <= ALIGNING_MAX {
         common_parts(one, other, (0, 0), &mut parts);
+    }
+    let common: usize = parts.iter().map(|(.., len)| len).sum();
+    if common * 2 < one.len().min(other.len()) {
+        parts.clear();
     }
     parts
 }
@@ -904,7 +936,7 @@ fn character(transaction: &impl ReadTxn, field: &Field, place: usize) -> Option<
 
 /// Remembers what was lost at an edge.
 fn lost(edge: &mut Vec<Vec<u16>>, words: &[u16]) {
-    if !words.is_empty() {
+    if unbroken(words).next().is_some() {
         edge.push(words.to_vec());
     }
     while edge.len() > EDGES_MAX || edge.iter().map(Vec::len).sum::<usize>() > WORDS_MAX {
@@ -933,31 +965,84 @@ fn trimmed(text: &[u16], stretch: Stretch) -> Option<Stretch> {
 /// The only place where these words stand.
 fn only(text: &[u16], words: &[u16]) -> Option<Stretch> {
     let mut found = occurrences(text, words, whole(text));
-    match (found.next(), found.next()) {
-        (Some(start), None) => trimmed(text, Stretch { start, end: start + words.len() }),
-        _ => None,
+    found.next().filter(|_| found.next().is_none()).and_then(|stretch| trimmed(text, stretch))
+}
+
+/// Where these words stand so that a part of them is in these stretches, and how many of their units are.
+fn among(words: &[u16], fields: &BTreeMap<Arc<str>, Field>, stretches: &[(Arc<str>, Stretch)]) -> BTreeMap<(Arc<str>, Stretch), usize> {
+    let mut found = BTreeMap::new();
+    for (name, stretch) in stretches {
+        let Some(field) = fields.get(name) else { continue };
+        for place in occurrences(&field.text, words, *stretch) {
+            let shared = place.end.min(stretch.end) - place.start.max(stretch.start);
+            *found.entry((name.clone(), place)).or_default() += shared;
+        }
     }
+    found
+}
+
+/// Where these words have come: most of their units only now. A letter typed at words that stood there all the time makes them nobody
+/// else's; and a page that pastes beside what begins alike may count a letter or two of the one as the other's.
+fn come(words: &[u16], fields: &BTreeMap<Arc<str>, Field>, fresh: &[(Arc<str>, Stretch)]) -> BTreeSet<(Arc<str>, Stretch)> {
+    let len = unbroken(words).count();
+    among(words, fields, fresh).into_iter().filter(|(_, came)| came * 2 >= len).map(|(place, _)| place).collect()
 }
 
 fn whole(text: &[u16]) -> Stretch {
     Stretch { start: 0, end: text.len() }
 }
 
-/// Where these words stand in a text so that they share something with a stretch. Linear in both, whatever they are
-/// (Knuth, Morris and Pratt).
-fn occurrences<'t>(text: &'t [u16], words: &'t [u16], sharing: Stretch) -> impl Iterator<Item = usize> + 't {
+/// The words without their line breaks.
+fn unbroken(words: &[u16]) -> impl DoubleEndedIterator<Item = u16> + Clone {
+    words.iter().copied().filter(|unit| *unit != BREAK)
+}
+
+/// Where these words begin, if they end here, however they are broken into lines.
+fn begins_before(text: &[u16], end: usize, words: &[u16]) -> Option<usize> {
+    let mut at = end;
+    for unit in unbroken(words).rev() {
+        at = text[..at].iter().rposition(|there| *there != BREAK).filter(|at| text[*at] == unit)?;
+    }
+    Some(at)
+}
+
+/// Where these words end, if they begin here, however they are broken into lines.
+fn ends_after(text: &[u16], start: usize, words: &[u16]) -> Option<usize> {
+    let mut at = start;
+    for unit in unbroken(words) {
+        at += text[at..].iter().position(|there| *there != BREAK).filter(|step| text[at + step] == unit)? + 1;
+    }
+    Some(at)
+}
+
+/// Where one stretch of units stands in another, unit for unit.
+fn part_at(part: &[u16], all: &[u16]) -> Option<usize> {
+    occurrences(all, part, whole(all)).find(|found| all[found.start..found.end] == *part).map(|found| found.start)
+}
+
+/// Where these words stand in a text, however they are broken into lines, so that they share something with a stretch. Linear in both,
+/// whatever they are (Knuth, Morris and Pratt).
+fn occurrences<'t>(text: &'t [u16], words: &[u16], sharing: Stretch) -> impl Iterator<Item = Stretch> + 't {
+    let words: Vec<u16> = unbroken(words).collect();
     let reach = words.len().saturating_sub(1);
-    let from = sharing.start.saturating_sub(reach);
-    let to = if words.is_empty() || sharing.start >= sharing.end { from } else { text.len().min(sharing.end + reach) };
-    let worth_it = to - from >= words.len();
-    let fallback = if worth_it { fallbacks(words) } else { Vec::new() };
+    let from = text[..sharing.start].iter().enumerate().rev().filter(|(_, unit)| **unit != BREAK).take(reach).last();
+    let from = from.map_or(sharing.start, |(at, _)| at);
+    let to = (sharing.end..).zip(&text[sharing.end..]).filter(|(_, unit)| **unit != BREAK).take(reach).last();
+    let to = to.map_or(sharing.end, |(at, _)| at + 1);
+    let worth_it = !words.is_empty() && sharing.start < sharing.end && to - from >= words.len();
+    let to = if worth_it { to } else { from };
+    let fallback = if worth_it { fallbacks(&words) } else { Vec::new() };
+    let units = text[from..to].iter().copied().zip(from..).filter(|(unit, _)| *unit != BREAK);
+    // Where words would begin that end at the unit that is looked at.
+    let mut begins = units.clone().map(|(_, at)| at);
     let mut matched = 0;
-    text[from..if worth_it { to } else { from }].iter().zip(from..).filter_map(move |(unit, at)| {
-        while matched > 0 && (matched == words.len() || words[matched] != *unit) {
+    units.enumerate().filter_map(move |(count, (unit, at))| {
+        let start = if count >= reach { begins.next()? } else { from };
+        while matched > 0 && (matched == words.len() || words[matched] != unit) {
             matched = fallback[matched - 1];
         }
-        matched += usize::from(words[matched] == *unit);
-        (matched == words.len()).then(|| at + 1 - words.len())
+        matched += usize::from(words[matched] == unit);
+        (matched == words.len()).then(|| Stretch { start, end: at + 1 })
     })
 }
 

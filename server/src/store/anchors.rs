@@ -18,6 +18,8 @@ pub struct AnchorRow {
     pub stands: Option<(Vec<u8>, Vec<u8>)>,
     /// The words as they stood when the thread was begun; never written here.
     pub quote: String,
+    /// The words that the thread proposes in their place; never written here.
+    pub proposal: Option<String>,
     /// All of them: none were left out because they are too many.
     pub whole: bool,
     /// The words when this was made.
@@ -33,7 +35,7 @@ pub struct AnchorRow {
 /// The anchors of every thread about words beside a document.
 pub(super) async fn of_document(transaction: &mut Transaction, document: DocumentId) -> Result<Vec<AnchorRow>> {
     let rows = sqlx::query!(
-        r#"SELECT id, field, anchor_start, anchor_end, quote AS "quote!", words AS "words!", words_before, words_after, detached_at
+        r#"SELECT id, field, anchor_start, anchor_end, quote AS "quote!", words AS "words!", words_before, words_after, detached_at, proposal
            FROM thread WHERE document_id = $1 AND about = 'words' ORDER BY number"#,
         document.0
     )
@@ -45,6 +47,7 @@ pub(super) async fn of_document(transaction: &mut Transaction, document: Documen
         stands: row.anchor_start.zip(row.anchor_end),
         whole: !row.quote.ends_with('…'),
         quote: row.quote,
+        proposal: row.proposal,
         words: row.words,
         before: row.words_before.unwrap_or_default(),
         after: row.words_after.unwrap_or_default(),

@@ -52,9 +52,17 @@ pub(super) struct Flow {
     /// What stayed, in order.
     pub kept: Vec<Kept>,
     /// What went: where it stood before.
-    pub dropped: Vec<Stretch>,
+    pub dropped: Vec<Lump>,
     /// What came: where it stands now.
-    pub put: Vec<Stretch>,
+    pub put: Vec<Lump>,
+}
+
+/// Words that went, or came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lump {
+    pub stretch: Stretch,
+    /// They are all of a text. When blocks are split, joined or moved, such a one goes or comes; a few letters typed are none.
+    pub whole: bool,
 }
 
 /// Words that stayed.
@@ -66,10 +74,17 @@ pub(super) struct Kept {
 }
 
 /// From here to there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stretch {
     pub start: usize,
     pub end: usize,
+}
+
+impl Stretch {
+    /// Have they something in common?
+    pub fn meets(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
 }
 
 /// A field as the document has it now.
@@ -174,9 +189,7 @@ impl Field {
             };
             let start;
             if let Some(at) = known.get(&id).copied().filter(|at| *at >= next) {
-                for gone in &was[next..at] {
-                    making.drop_from(gone.start, gone.len);
-                }
+                was[next..at].iter().for_each(|gone| making.drop_from(gone.start, gone.len, true));
                 next = at + 1;
                 making.from = was[at].start;
                 start = making.text.len();
@@ -184,15 +197,13 @@ impl Field {
             } else {
                 start = making.text.len();
                 match text {
-                    Some(text) => making.put(&words(transaction, text)),
-                    None => making.text.push(BREAK),
+                    Some(text) => making.put(&words(transaction, text), true),
+                    None => making.put(&[BREAK], true),
                 }
             }
             self.leaves.push(Leaf { id, start, len: making.text.len() - start });
         }
-        for gone in &was[next..] {
-            making.drop_from(gone.start, gone.len);
-        }
+        was[next..].iter().for_each(|gone| making.drop_from(gone.start, gone.len, true));
         self.text = making.text;
         making.flow
     }
@@ -218,8 +229,8 @@ impl Making {
         for step in steps.into_iter().flatten() {
             match step {
                 Step::Keep(len) => self.keep((*len).min(end - self.from)),
-                Step::Drop(len) => self.drop_from(self.from, (*len).min(end - self.from)),
-                Step::Put(words) => self.put(words),
+                Step::Drop(len) => self.drop_from(self.from, (*len).min(end - self.from), false),
+                Step::Put(words) => self.put(words, false),
             }
         }
         self.keep(end - self.from);
@@ -232,29 +243,36 @@ impl Making {
         let (old, new) = (self.from, self.text.len());
         self.text.extend_from_slice(&self.flow.old[old..old + len]);
         self.from += len;
+        // A line break is nobody's: what is put beside one that stayed is put beside the words, not between them.
+        if self.flow.old[old..old + len].iter().all(|unit| *unit == BREAK) {
+            return;
+        }
         match self.flow.kept.last_mut() {
             Some(last) if last.old + last.len == old && last.new + last.len == new => last.len += len,
             _ => self.flow.kept.push(Kept { old, new, len }),
         }
     }
 
-    fn drop_from(&mut self, start: usize, len: usize) {
+    fn drop_from(&mut self, start: usize, len: usize, whole: bool) {
         self.from = start + len;
-        add(&mut self.flow.dropped, Stretch { start, end: start + len });
+        add(&mut self.flow.dropped, Lump { stretch: Stretch { start, end: start + len }, whole });
     }
 
-    fn put(&mut self, words: &[u16]) {
+    fn put(&mut self, words: &[u16], whole: bool) {
         let start = self.text.len();
         self.text.extend_from_slice(words);
-        add(&mut self.flow.put, Stretch { start, end: self.text.len() });
+        add(&mut self.flow.put, Lump { stretch: Stretch { start, end: self.text.len() }, whole });
     }
 }
 
-/// Adds a stretch; one that only goes on from the last is the same one.
-fn add(stretches: &mut Vec<Stretch>, new: Stretch) {
-    match stretches.last_mut() {
-        Some(last) if last.end == new.start => last.end = new.end,
-        _ if new.start == new.end => {}
-        _ => stretches.push(new),
+/// Adds a lump; one that only goes on from the last is the same one.
+fn add(lumps: &mut Vec<Lump>, new: Lump) {
+    match lumps.last_mut() {
+        _ if new.stretch.start == new.stretch.end => {}
+        Some(last) if last.stretch.end == new.stretch.start => {
+            last.stretch.end = new.stretch.end;
+            last.whole &= new.whole;
+        }
+        _ => lumps.push(new),
     }
 }

@@ -16,6 +16,8 @@ use yrs::{
 
 use super::*;
 
+mod storm;
+
 const SECTION: &str = "section:rammer";
 const OTHER: &str = "section:mål";
 
@@ -32,7 +34,8 @@ struct Page {
 impl Page {
     fn open(client: u64, state: &[u8]) -> Self {
         let doc = doc(client);
-        let mut undo = UndoManager::with_options(yrs::undo::Options { capture_timeout_millis: 0, ..yrs::undo::Options::default() });
+        // As long as it is not told that a step ends, everything is one.
+        let mut undo = UndoManager::with_options(yrs::undo::Options { capture_timeout_millis: u64::MAX, ..yrs::undo::Options::default() });
         {
             let mut transaction = doc.transact_mut();
             for name in [SECTION, OTHER] {
@@ -59,15 +62,29 @@ impl Page {
 
     /// What this page does in one go, as an update.
     fn write(&mut self, act: impl FnOnce(&mut TransactionMut<'_>)) -> Vec<u8> {
+        self.undo.reset();
+        self.write_on(act)
+    }
+
+    /// The same, so soon after what it did before that one undo takes back both.
+    fn write_on(&mut self, act: impl FnOnce(&mut TransactionMut<'_>)) -> Vec<u8> {
         let mut transaction = self.doc.transact_mut();
         act(&mut transaction);
         transaction.encode_update_v1()
     }
 
     fn undo(&mut self) -> Option<Vec<u8>> {
+        self.step(UndoManager::undo_blocking)
+    }
+
+    fn redo(&mut self) -> Option<Vec<u8>> {
+        self.step(UndoManager::redo_blocking)
+    }
+
+    fn step(&mut self, step: fn(&mut UndoManager<()>) -> bool) -> Option<Vec<u8>> {
         let before = self.doc.transact().state_vector();
         let deleted = self.doc.transact().snapshot();
-        if !self.undo.undo_blocking() {
+        if !step(&mut self.undo) {
             return None;
         }
         let update = self.doc.transact().encode_diff_v1(&before);
@@ -150,6 +167,16 @@ fn drag(transaction: &mut TransactionMut<'_>, name: &str, at: u32, to: u32) {
     insert_block(transaction, name, to, "paragraph", &words);
 }
 
+/// Puts words in place of others, as y-prosemirror does: what they begin and end with alike stays.
+fn replace(transaction: &mut TransactionMut<'_>, name: &str, at: u32, quote: &str, words: &str) {
+    let place = units_before(&blocks(transaction, name)[at as usize], quote).unwrap();
+    let (old, new): (Vec<u16>, Vec<u16>) = (quote.encode_utf16().collect(), words.encode_utf16().collect());
+    let front = old.iter().zip(&new).take_while(|(one, other)| one == other).count();
+    let back = old[front..].iter().rev().zip(new[front..].iter().rev()).take_while(|(one, other)| one == other).count();
+    delete(transaction, name, at, place + front as u32, (old.len() - front - back) as u32);
+    type_in(transaction, name, at, place + front as u32, &String::from_utf16(&new[front..new.len() - back]).unwrap());
+}
+
 /// Makes a block another kind of block.
 fn become_kind(transaction: &mut TransactionMut<'_>, name: &str, at: u32, tag: &str) {
     let words = blocks(transaction, name)[at as usize].clone();
@@ -184,10 +211,29 @@ impl Desk {
 
     /// The page selects words in a block and comments on them.
     fn comment(&mut self, name: &str, quote: &str) -> Uuid {
+        self.begin(name, quote, None)
+    }
+
+    /// And proposes others in their place.
+    fn propose(&mut self, name: &str, quote: &str, words: &str) -> Uuid {
+        self.begin(name, quote, Some(words.into()))
+    }
+
+    fn begin(&mut self, name: &str, quote: &str, proposal: Option<String>) -> Uuid {
         let (start, end) = self.select(name, quote);
         let thread = Uuid::new_v4();
-        let selection = Selection { field: name.into(), start, end, quote: quote.into() };
+        let selection = Selection { field: name.into(), start, end, quote: quote.into(), proposal };
         self.anchors.place(thread, &selection, &self.doc).unwrap();
+        thread
+    }
+
+    /// From the first words to the last, in different blocks.
+    fn comment_across(&mut self, first: &str, last: &str) -> Uuid {
+        let ((start, _), (_, end)) = (self.select(SECTION, first), self.select(SECTION, last));
+        let words = blocks(&self.doc.transact(), SECTION).join("\n");
+        let quote = words[words.find(first).unwrap()..words.find(last).unwrap() + last.len()].to_owned();
+        let thread = Uuid::new_v4();
+        self.anchors.place(thread, &Selection { field: SECTION.into(), start, end, quote, proposal: None }, &self.doc).unwrap();
         thread
     }
 
@@ -207,8 +253,19 @@ impl Desk {
         self.receive(&update);
     }
 
+    /// So soon after what it wrote before that one undo takes back both.
+    fn write_on(&mut self, act: impl FnOnce(&mut TransactionMut<'_>)) {
+        let update = self.page.write_on(act);
+        self.receive(&update);
+    }
+
     fn undo(&mut self) {
         let update = self.page.undo().expect("there is something to undo");
+        self.receive(&update);
+    }
+
+    fn redo(&mut self) {
+        let update = self.page.redo().expect("there is something to redo");
         self.receive(&update);
     }
 
@@ -331,6 +388,132 @@ fn r3_deleted_words_leave_it_detached_and_undo_brings_it_back() {
 }
 
 #[test]
+fn r3_one_undo_of_a_join_and_a_deletion_finds_the_words_in_two_paragraphs() {
+    let mut desk = desk();
+    let thread = desk.comment(SECTION, "højst 5,8 procent");
+    let part = desk.comment(SECTION, "højst 5,8 procent i gennemsnit.");
+    let at = units_before(RAMMER[1], "5,8").unwrap();
+    desk.write(|t| split(t, SECTION, 1, at));
+    desk.write(|t| merge(t, SECTION, 1));
+    desk.write_on(|t| delete(t, SECTION, 1, 0, at + 12));
+    desk.is_detached(thread);
+    desk.stands_on(part, "i gennemsnit.");
+    desk.write_on(|t| delete_block(t, SECTION, 1));
+    desk.is_detached(part);
+    desk.undo();
+    desk.stands_on(thread, "højst \n5,8 procent");
+    desk.stands_on(part, "højst \n5,8 procent i gennemsnit.");
+}
+
+#[test]
+fn what_an_edge_lost_comes_back_to_it_in_a_paragraph_of_its_own() {
+    let mut desk = desk();
+    let thread = desk.comment(SECTION, "højst 5,8 procent");
+    let at = units_before(RAMMER[1], "5,8").unwrap();
+    desk.write(|t| split(t, SECTION, 1, at));
+    desk.write(|t| merge(t, SECTION, 1));
+    desk.write_on(|t| delete(t, SECTION, 1, 5, at - 2));
+    desk.stands_on(thread, " procent");
+    desk.undo();
+    desk.stands_on(thread, "højst \n5,8 procent");
+}
+
+#[test]
+fn a_line_break_within_a_paragraph_moves_with_its_words() {
+    let mut desk = desk();
+    let at = units_before(RAMMER[1], "5,8").unwrap();
+    let broken = |t: &mut TransactionMut<'_>, block: u32, at: u32| {
+        let end: String = String::from_utf16(&RAMMER[1].encode_utf16().skip(at as usize).collect::<Vec<_>>()).unwrap();
+        let len = RAMMER[1].encode_utf16().count() as u32;
+        delete(t, SECTION, block, at, len - at);
+        let block = super::tests::block(t, SECTION, block);
+        block.push_back(t, XmlElementPrelim::empty("hard_break"));
+        block.push_back(t, XmlTextPrelim::new(end));
+    };
+    let thread = desk.comment(SECTION, "højst 5,8 procent");
+    desk.write(|t| broken(t, 1, at));
+    desk.stands_on(thread, "højst \n5,8 procent");
+    // Dragged: the block goes and comes as it was.
+    desk.write(|t| {
+        delete_block(t, SECTION, 1);
+        insert_block(t, SECTION, 0, "paragraph", RAMMER[1]);
+        broken(t, 0, at);
+    });
+    desk.stands_on(thread, "højst \n5,8 procent");
+}
+
+#[test]
+fn a_few_letters_in_common_with_what_was_written_elsewhere_are_no_move() {
+    let mut desk = Desk::with(&["Vi læser sammen med børnene hver dag.", "Der er 412 elever."], &MAAL);
+    let thread = desk.comment(SECTION, "sammen med børnene");
+    // Offline: deleted here, and other words written there, and only then sent.
+    desk.write(|t| {
+        delete_block(t, SECTION, 0);
+        type_in(t, OTHER, 0, 0, "I dag med andre ");
+        type_in(t, OTHER, 1, 0, " med ");
+    });
+    desk.is_detached(thread);
+    desk.undo();
+    desk.stands_on(thread, "sammen med børnene");
+}
+
+#[test]
+fn r12_words_put_in_as_it_proposed_are_its_own() {
+    for (quote, proposal) in [
+        ("højst 5,8 procent", "mindst 94 af hundrede"),
+        ("Fraværet er højst 5,8 procent", "Fraværet er nu under 5 procent"),
+        ("højst 5,8 procent i gennemsnit.", "under 6 procent i snit."),
+        ("5,8", "seks"),
+        ("Fraværet", "Sygefravær og ferie"),
+        (RAMMER[1], "Vi er her."),
+    ] {
+        let mut desk = desk();
+        let thread = desk.propose(SECTION, quote, proposal);
+        let other = desk.propose(SECTION, "412 elever", "413 børn");
+        desk.write(|t| replace(t, SECTION, 1, quote, proposal));
+        desk.stands_on(thread, proposal);
+        desk.stands_on(other, "412 elever");
+        let row = desk.anchors.row(thread, &desk.doc).unwrap();
+        assert_eq!((&row.quote[..], row.detached_at), (quote, None), "it keeps both texts");
+        desk.undo();
+        desk.stands_on(thread, quote);
+        desk.redo();
+        desk.stands_on(thread, proposal);
+    }
+}
+
+#[test]
+fn r12_proposed_words_that_come_elsewhere_are_not_its_own() {
+    let mut desk = desk();
+    let thread = desk.propose(SECTION, "højst 5,8 procent", "under 6 procent");
+    desk.write(|t| type_in(t, OTHER, 0, 0, "under 6 procent "));
+    desk.stands_on(thread, "højst 5,8 procent");
+    let at = units_before(RAMMER[1], "højst").unwrap();
+    desk.write(|t| delete(t, SECTION, 1, at, 17));
+    desk.is_detached(thread);
+    desk.write(|t| insert_block(t, OTHER, 0, "paragraph", "Ja: under 6 procent"));
+    desk.is_detached(thread);
+    desk.write(|t| type_in(t, SECTION, 1, at, "under 6 procent"));
+    desk.stands_on(thread, "under 6 procent");
+}
+
+#[test]
+fn r12_a_proposal_of_several_lines_is_its_own_however_they_are_broken() {
+    for blocks in [&["Først det ene.", "Så det andet i gennemsnit."][..], &["Først det ene. Så det andet i gennemsnit."]] {
+        let mut desk = Desk::with(&["Det hele i gennemsnit.", "Noget andet."], &MAAL);
+        let thread = desk.propose(SECTION, "Det hele", "Først det ene.\nSå det andet");
+        desk.write(|t| {
+            delete_block(t, SECTION, 0);
+            for (at, words) in (0..).zip(blocks) {
+                insert_block(t, SECTION, at, "paragraph", words);
+            }
+        });
+        let stands = desk.anchors.words(thread).unwrap_or_default();
+        assert_eq!(stands.replace('\n', " "), "Først det ene. Så det andet");
+    }
+}
+
+#[test]
 fn r3_cut_and_pasted_elsewhere_after_a_pause_it_is_there() {
     let mut desk = desk();
     let thread = desk.comment(SECTION, "højst 5,8 procent");
@@ -362,6 +545,19 @@ fn words_that_stood_elsewhere_all_the_time_are_somebody_elses() {
     desk.stands_on(thread, "alle elever trives");
     let stands = desk.anchors.threads[&thread].stands.unwrap();
     assert_eq!(stands.start, 12, "the first of the two");
+}
+
+#[test]
+fn words_that_become_the_same_by_a_letter_are_somebody_elses() {
+    let mut desk = Desk::with(&["Målet er at alle elever trives.", "Vi tror at alle elever trive"], &MAAL);
+    let thread = desk.comment(SECTION, "alle elever trives");
+    desk.write(|t| delete_block(t, SECTION, 0));
+    desk.write(|t| type_in(t, SECTION, 0, 28, "s"));
+    desk.is_detached(thread);
+    desk.undo();
+    desk.undo();
+    desk.stands_on(thread, "alle elever trives");
+    assert_eq!(desk.anchors.threads[&thread].stands.unwrap().start, 12);
 }
 
 #[test]
@@ -407,14 +603,22 @@ fn what_it_lost_at_an_edge_comes_back_to_it() {
 }
 
 #[test]
+fn a_line_break_that_stayed_holds_nothing_beside_it() {
+    let mut desk = desk();
+    let thread = desk.comment_across("årgang.", "Fraværet er");
+    desk.stands_on(thread, "årgang.\nFraværet er");
+    desk.write(|t| {
+        delete(t, SECTION, 0, units_before(RAMMER[0], "årgang").unwrap(), 7);
+        type_in(t, SECTION, 1, 0, "Dog: ");
+    });
+    desk.stands_on(thread, "Fraværet er");
+}
+
+#[test]
 fn torn_apart_it_stays_with_the_larger_piece() {
     let mut desk = desk();
-    let (start, _) = desk.select(SECTION, "5,8 procent");
-    let (_, end) = desk.select(SECTION, "412 elever");
     let quote = "5,8 procent i gennemsnit.\nDer er 412 elever";
-    let thread = Uuid::new_v4();
-    let selection = Selection { field: SECTION.into(), start, end, quote: quote.into() };
-    desk.anchors.place(thread, &selection, &desk.doc).unwrap();
+    let thread = desk.comment_across("5,8 procent", "412 elever");
     desk.stands_on(thread, quote);
     desk.write(|t| drag(t, SECTION, 2, 0));
     desk.stands_on(thread, "5,8 procent i gennemsnit.");
@@ -526,7 +730,7 @@ fn a_selection_is_checked_against_the_document() {
     let quote = "højst 5,8 procent";
     let (start, end) = desk.select(SECTION, quote);
     let (other, _) = desk.select(OTHER, "elever");
-    let selection = Selection { field: SECTION.into(), start: start.clone(), end: end.clone(), quote: quote.into() };
+    let selection = Selection { field: SECTION.into(), start: start.clone(), end: end.clone(), quote: quote.into(), proposal: None };
     let place = |desk: &mut Desk, selection: Selection| desk.anchors.place(Uuid::new_v4(), &selection, &desk.doc).map(|row| row.words);
     let with = |start: &[u8], end: &[u8]| Selection { start: start.into(), end: end.into(), ..selection.clone() };
 
@@ -573,7 +777,7 @@ fn a_selection_of_whole_blocks_is_a_selection_of_their_words() {
         (at(1, Assoc::After), at(3, Assoc::Before))
     };
     let quote = format!("{}\n{}", RAMMER[1], RAMMER[2]);
-    let selection = Selection { field: SECTION.into(), start, end, quote: quote.clone() };
+    let selection = Selection { field: SECTION.into(), start, end, quote: quote.clone(), proposal: None };
     let row = desk.anchors.place(Uuid::new_v4(), &selection, &desk.doc).unwrap();
     assert_eq!(row.words, quote);
     assert_eq!((&row.before[..], &row.after[..]), ("Skolen har to spor på hver årgang.\n", ""));
@@ -595,7 +799,7 @@ fn positions_are_spelled_as_yjs_spells_them() {
 #[test]
 fn occurrences_are_all_found_and_only_those_that_share_something_with_the_stretch() {
     let find = |text: &str, words: &str, from: usize, to: usize| {
-        occurrences(&units(text), &units(words), Stretch { start: from, end: to }).collect::<Vec<_>>()
+        occurrences(&units(text), &units(words), Stretch { start: from, end: to }).map(|found| found.start).collect::<Vec<_>>()
     };
     assert_eq!(find("aaaa", "aa", 0, 4), [0, 1, 2]);
     assert_eq!(find("abcabcabc", "abc", 3, 4), [3]);
@@ -604,6 +808,22 @@ fn occurrences_are_all_found_and_only_those_that_share_something_with_the_stretc
     assert_eq!(find("ababac", "abac", 5, 6), [2]);
     assert_eq!(find("ab", "abc", 0, 2), [0usize; 0]);
     assert_eq!(find("ab", "", 0, 2), [0usize; 0]);
+}
+
+#[test]
+fn occurrences_are_found_however_they_are_broken_into_lines() {
+    let find = |text: &str, words: &str, from: usize, to: usize| {
+        let (text, words) = (units(text), units(words));
+        let found = occurrences(&text, &words, Stretch { start: from, end: to });
+        found.map(|found| String::from_utf16(&text[found.start..found.end]).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(find("x\na\n\nbc\ny", "abc", 0, 9), ["a\n\nbc"]);
+    assert_eq!(find("x\na\n\nbc\ny", "\nab\nc", 2, 3), ["a\n\nbc"]);
+    assert_eq!(find("x\na\n\nbc\ny", "abc", 6, 7), ["a\n\nbc"]);
+    assert_eq!(find("x\na\n\nbc\ny", "abc", 8, 9), [""; 0]);
+    assert_eq!(find("a\na\na", "aa", 0, 5), ["a\na", "a\na"]);
+    assert_eq!(find("\n\n", "a", 0, 2), [""; 0]);
+    assert_eq!(find("\n\n", "\n", 0, 2), [""; 0]);
 }
 
 /// What 500 threads cost a room for each keystroke, printed; a figure decides nothing here. Release builds count:

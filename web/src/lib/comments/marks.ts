@@ -154,7 +154,7 @@ export function insertProposal(view: EditorView, thread: Thread, replacement: st
 	if (normal(wordsBetween(view.state, range.from, range.to)) !== normal(thread.quote)) return false;
 	const { state } = view;
 	const marks = state.doc.resolve(range.from + 1).marks();
-	const lines = replacement.split(/\n+/);
+	const lines = holdsLines(thread.anchor?.field ?? '') ? replacement.split(/\n+/) : [replacement.replace(/\n+/g, ' ')];
 	const tr = state.tr;
 	if (lines.length === 1 || !state.doc.resolve(range.from).sameParent(state.doc.resolve(range.to))) {
 		tr.replaceWith(range.from, range.to, state.schema.text(lines.join(' '), marks));
@@ -170,6 +170,11 @@ export function insertProposal(view: EditorView, thread: Thread, replacement: st
 	}
 	view.dispatch(tr.scrollIntoView());
 	return true;
+}
+
+/** A section, a goal's description and its criteria hold paragraphs; everything else is one line. */
+function holdsLines(field: string): boolean {
+	return field.startsWith('section:') || /:(body|success)$/.test(field);
 }
 
 function normal(words: string): string {

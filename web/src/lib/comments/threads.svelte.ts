@@ -277,13 +277,20 @@ export class Threads implements MarkSource {
 		this.put(await post<Thread>(`/api/threads/${thread.id}/for-meeting`, { on }));
 	}
 
-	/** Puts the proposed words in, once: the server gives the right to do so to one person, and only while the words still stand. */
+	/**
+	 * Puts the proposed words in, once: the server gives the right to do so to one person, and only while the words still stand. They are
+	 * in when they are saved; that they are is said only then.
+	 */
 	async insert(thread: Thread): Promise<'inserted' | 'changed'> {
 		const proposal = thread.proposal;
 		if (!proposal) return 'changed';
 		const claimed = this.put(await post<Thread>(`/api/threads/${thread.id}/proposal/claim`, {}));
 		for (const view of this.views.get(claimed.anchor?.field ?? '') ?? []) {
-			if (!insertProposal(view, claimed, proposal.text)) continue;
+			const { generation } = this.live;
+			if (!this.live.step(() => insertProposal(view, claimed, proposal.text))) continue;
+			await this.live.saved();
+			// The text was closed meanwhile, and my words are kept apart.
+			if (generation !== this.live.generation) return 'changed';
 			this.put(await post<Thread>(`/api/threads/${thread.id}/proposal`, { outcome: 'inserted' }));
 			return 'inserted';
 		}

@@ -54,6 +54,7 @@ export class LiveDocument {
 	readonly replica: Replica;
 
 	private readonly listeners = new Set<(event: LiveEvent) => void>();
+	private readonly waiting: (() => void)[] = [];
 	private readonly here = new Map<string, { person: PeerPerson; leaving?: ReturnType<typeof setTimeout> }>();
 	private readonly writing = new Map<number, string | null>();
 	private lineUpAt = Infinity;
@@ -190,17 +191,26 @@ export class LiveDocument {
 		this.replica.presence.setPlace(place);
 	}
 
+	/** Settles when everything that I have written so far is on disk. */
+	saved(): Promise<void> {
+		return this.replica.unsentCount === 0 ? Promise.resolve() : new Promise((settled) => this.waiting.push(settled));
+	}
+
+	/** What happens in this is a step of undo by itself. */
+	step<Result>(act: () => Result): Result {
+		this.replica.undo.stopCapturing();
+		const result = act();
+		this.replica.undo.stopCapturing();
+		return result;
+	}
+
 	onEvent(listener: (event: LiveEvent) => void): () => void {
 		this.listeners.add(listener);
 		return () => this.listeners.delete(listener);
 	}
 
-	/** Each is a step of undo by itself. */
 	private change<Result>(act: (doc: Y.Doc) => Result): Result {
-		this.replica.undo.stopCapturing();
-		const result = act(this.doc);
-		this.replica.undo.stopCapturing();
-		return result;
+		return this.step(() => act(this.doc));
 	}
 
 	private emit(event: LiveEvent): void {
@@ -231,6 +241,7 @@ export class LiveDocument {
 		this.abilities = replica.abilities;
 		this.editable = replica.editable;
 		this.unsent = replica.unsentCount > 0;
+		if (!this.unsent) for (const settled of this.waiting.splice(0)) settled();
 		this.keptWords = replica.kept;
 		this.nearlyFull = replica.nearlyFull;
 		this.lookForSessionWhen(replica.trouble === 'signed_out');
