@@ -70,6 +70,9 @@ chromium_bin() { command -v chromium || command -v chromium-browser || command -
 
 need_chromium() { chromium_bin >/dev/null || debian 'Chromium' chromium; }
 
+# What looks at our PDFs from outside, in the tests alone.
+need_pdf_readers() { { command -v pdftotext && command -v pdfinfo && command -v qpdf; } >/dev/null || debian 'poppler and qpdf' poppler-utils qpdf; }
+
 need() {
     local what
     for what in "$@"; do "need_$what"; done

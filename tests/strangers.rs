@@ -31,7 +31,7 @@ enum For {
     Socket,
 }
 
-const ROUTES: [(&str, &str, For); 35] = [
+const ROUTES: [(&str, &str, For); 36] = [
     ("GET", "/", For::Everybody(200)),
     ("GET", "/healthz", For::Everybody(200)),
     ("GET", "/readyz", For::Everybody(200)),
@@ -61,6 +61,7 @@ const ROUTES: [(&str, &str, For); 35] = [
     ("GET", "/api/agreements/{id}", For::Readers),
     ("GET", "/api/documents/{id}", For::Readers),
     ("GET", "/api/documents/{id}/content", For::Readers),
+    ("GET", "/api/documents/{id}/pdf", For::Readers),
     ("GET", "/api/documents/{id}/meetings", For::Readers),
     ("GET", "/api/documents/{id}/threads", For::Readers),
     ("GET", "/api/documents/{id}/mentionable", For::Commenters),

@@ -36,6 +36,7 @@ use crate::http::{self, Counter, Site, notices, problem};
 use crate::keys::{self, Keys, Places};
 use crate::mail::{self, Postman};
 use crate::notary::Notary;
+use crate::papers::Papers;
 use crate::rooms::Rooms;
 use crate::rooms::quarantine::Quarantine;
 use crate::stop_points::{self, StopPoint};
@@ -180,6 +181,7 @@ impl App {
             pace: Pace::new(&config.limits, config.trusted_hops),
         };
         let site = Site { demo: matches!(config.provider, Provider::Demo { .. }), was_url: config.was_url.clone() };
+        let papers = Papers::new(store.clone(), rooms.clone(), config.limits.prints_at_once_max, site.demo);
         let api = http::Parts {
             store: store.clone(),
             sessions,
@@ -188,6 +190,7 @@ impl App {
             step_ups,
             notary: notary.clone(),
             counter: Counter::new(config.verify_for),
+            papers,
             site,
             limits: Arc::new(config.limits.clone()),
         };

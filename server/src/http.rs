@@ -14,6 +14,7 @@ use crate::{
     clock::Clock,
     config::Limits,
     notary::Notary,
+    papers::Papers,
     rooms::Rooms,
     store::Store,
 };
@@ -30,6 +31,7 @@ pub mod notices;
 pub mod origin;
 mod overview;
 pub mod pace;
+mod papers;
 mod people;
 mod plan;
 pub mod problem;
@@ -61,6 +63,8 @@ pub struct Parts {
     pub notary: Notary,
     /// Where documents are checked.
     pub counter: Counter,
+    /// Documents on paper.
+    pub papers: Papers,
     /// What the operator has set.
     pub site: Site,
     /// What may come from outside.
@@ -90,6 +94,7 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(agreements::one))
         .routes(routes!(documents::head))
         .routes(routes!(documents::content))
+        .routes(routes!(papers::pdf))
         .routes(routes!(documents::meetings))
         .routes(routes!(threads::list, threads::begin))
         .routes(routes!(threads::read))

@@ -21,6 +21,7 @@ pub mod telemetry;
 pub mod auth;
 pub mod mail;
 pub mod notary;
+pub mod papers;
 pub mod rooms;
 
 pub mod keys;

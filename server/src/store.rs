@@ -19,6 +19,7 @@ pub mod log;
 pub mod mail;
 pub mod meetings;
 pub mod notices;
+pub mod papers;
 pub mod people;
 pub mod proposals;
 pub mod revisions;

@@ -60,6 +60,7 @@ pub const FIGURES: &[Figure] = &[
     ("samspil_notes_failed_total", Kind::Counter, "Updates that were applied without a note, because none could be written."),
     ("samspil_open_seconds", Kind::Histogram, "How long it took to open a document that was not in memory."),
     ("samspil_peers", Kind::Gauge, "Live sockets in rooms."),
+    ("samspil_print_seconds", Kind::Histogram, "How long it took to print one document."),
     ("samspil_process_resident_bytes", Kind::Gauge, "Memory of the server's process."),
     ("samspil_quarantined_updates_total", Kind::Counter, "Updates kept out because they were being applied when the process ended."),
     (

@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod package;
 pub mod seal;
 pub mod statement;
+pub mod timestamp;
 pub mod token;
 pub mod trail;
 pub mod verify;

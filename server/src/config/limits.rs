@@ -125,6 +125,8 @@ limits! {
     document_threads_max: usize = 2_000, "SAMSPIL_LIMIT_DOCUMENT_THREADS_MAX";
     /// L17: bytes of a file that is uploaded to be checked.
     verify_bytes_max: usize = 32 << 20, "SAMSPIL_LIMIT_VERIFY_BYTES_MAX";
+    /// Documents that are printed at once; further ones wait their turn.
+    prints_at_once_max: usize = 2, "SAMSPIL_LIMIT_PRINTS_AT_ONCE_MAX";
     /// Milliseconds that the server takes at most to stop.
     stop_ms_max: u64 = 2_000, "SAMSPIL_LIMIT_STOP_MS_MAX";
 }

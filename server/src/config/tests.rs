@@ -161,6 +161,7 @@ const TRIED: &[(&str, &str, &str)] = &[
     ("request_ms_max", DOOR, "l14_request_ms_max"),
     ("unacknowledged_s_max", HEALTH, "unacknowledged_s_max"),
     ("verify_bytes_max", SIGNOFFS, "l17_verify_bytes_max"),
+    ("prints_at_once_max", PAPERS, "prints_at_once_max"),
     ("stop_ms_max", APP, "stop_ms_max"),
     ("header_ms_max", CONNECTIONS, "l14_header_ms_max"),
     ("connections_max", CONNECTIONS, "connections_max"),
@@ -168,6 +169,7 @@ const TRIED: &[(&str, &str, &str)] = &[
     ("sign_ins_burst", PACE, "l16_sign_ins_burst"),
 ];
 const SIGNOFFS: &str = include_str!("../../../tests/signoffs.rs");
+const PAPERS: &str = include_str!("../papers/tests.rs");
 const COMMENTS: &str = include_str!("../../../tests/comments.rs");
 const APP: &str = include_str!("../app.rs");
 const CONNECTIONS: &str = include_str!("../connections.rs");

@@ -24,6 +24,7 @@ use crate::{
     },
     import,
     keys::{Keys, Places},
+    papers::Papers,
     rooms::quarantine::Quarantine,
     store::agreements::Which,
 };
@@ -123,6 +124,7 @@ impl Demo {
             store: store.clone(),
             sessions: sessions.clone(),
             clock,
+            papers: Papers::new(store.clone(), rooms.clone(), 1, true),
             rooms,
             step_ups,
             notary,

@@ -423,11 +423,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let party = match row.party.as_str() {
-                    "unit_leader" => Party::UnitLeader,
-                    "counterpart" => Party::Counterpart,
-                    _ => return Err(Error::Unknown { table: "signature", what: "party", value: row.party }),
-                };
+                let party = party(row.party)?;
                 Ok(SignatureRow {
                     document: DocumentId(row.document_id),
                     person: PersonId(row.person_id),
@@ -521,6 +517,15 @@ fn agreement_status(what: &'static str, id: String) -> Result<AgreementStatus> {
     match Status::from_id(DocumentKind::Agreement, &id) {
         Some(Status::Agreement(status)) => Ok(status),
         _ => Err(Error::Unknown { table: "agreement", what, value: id }),
+    }
+}
+
+/// The side that the database calls this.
+pub(super) fn party(id: String) -> Result<Party> {
+    match id.as_str() {
+        "unit_leader" => Ok(Party::UnitLeader),
+        "counterpart" => Ok(Party::Counterpart),
+        _ => Err(Error::Unknown { table: "signature", what: "party", value: id }),
     }
 }
 
