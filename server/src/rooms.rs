@@ -12,6 +12,7 @@ pub mod outbox;
 mod presence;
 pub mod quarantine;
 mod registry;
+mod replays;
 mod task;
 
 pub use compaction::{Verdict, verify};

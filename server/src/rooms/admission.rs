@@ -8,9 +8,11 @@
 mod index;
 mod parse;
 mod schema;
+mod whole;
 
 pub use index::{Admitted, Index, Kept, Writer};
 pub use parse::UpdateLimits;
+pub use whole::{Whole, whole};
 
 use samspil_client_protocol::message::{RefusalAction, RefusalCode};
 

@@ -1,11 +1,12 @@
-//! Snapshots: the live state and a replay of the log must have the same content, and only then is the state kept, so that a
-//! snapshot can never say something that the log does not (G4). And the proof of the same, as a command.
+//! Snapshots: the live document, a replay of the log and the state that this makes must have the same content, and only then is the state
+//! kept, so that a snapshot can never say something that the log does not (G4). And the proof of the same, as a command.
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
+    admission::UpdateLimits,
     document::{LiveDocument, NotReplayed, update_limits},
+    replays::beside_rooms,
     task::Surroundings,
 };
 use crate::{
@@ -26,8 +27,6 @@ pub(super) const AT_REST: u64 = 100;
 /// So many snapshots are made at once: when the server stops, or everybody goes home, all rooms want one.
 const AT_ONCE: usize = 4;
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
-/// Replays run on a thread of their own with room for deep documents.
-const STACK_BYTES: usize = 8 << 20;
 
 /// How the making of a snapshot ended.
 pub(super) enum Outcome {
@@ -53,30 +52,24 @@ impl Outcome {
     }
 }
 
-/// Makes a snapshot of this state, beside everything else.
-pub(super) fn start(
-    around: &Surroundings,
-    document: DocumentId,
-    seq: u64,
-    state: Bytes,
-    content_sha256: [u8; 32],
-) -> oneshot::Receiver<Outcome> {
+/// Makes a snapshot of the log up to this seq, where the live content had this hash, beside everything else.
+pub(super) fn start(around: &Surroundings, document: DocumentId, seq: u64, content_sha256: [u8; 32]) -> oneshot::Receiver<Outcome> {
     let (answer, answered) = oneshot::channel();
     let around = around.clone();
     let main = around.main.clone();
     main.spawn(async move {
         let _place = PLACES.acquire().await;
         // The task may have ended meanwhile; the snapshot is kept all the same.
-        let _ = answer.send(compact(&around, document, Snapshot { seq, state, content_sha256 }).await);
+        let _ = answer.send(compact(&around, document, seq, content_sha256).await);
     });
     answered
 }
 
-async fn compact(around: &Surroundings, document: DocumentId, snapshot: Snapshot) -> Outcome {
+async fn compact(around: &Surroundings, document: DocumentId, seq: u64, live: [u8; 32]) -> Outcome {
     let log = match around.store.log(document, ReadFrom::Snapshot).await {
         Ok(Some(mut log)) => {
-            log.updates.retain(|update| update.seq <= snapshot.seq);
-            log.head = snapshot.seq;
+            log.updates.retain(|update| update.seq <= seq);
+            log.head = seq;
             log
         }
         Ok(None) => return Outcome::Failed,
@@ -85,25 +78,19 @@ async fn compact(around: &Surroundings, document: DocumentId, snapshot: Snapshot
             return Outcome::Failed;
         }
     };
-    let from_state = Log {
-        head: snapshot.seq,
-        snapshot: None,
-        updates: vec![Logged { seq: 1, payload: snapshot.state.clone() }],
-        owners: Vec::new(),
-        anchors: Vec::new(),
-    };
-    let limits = around.limits.clone();
-    let compared = on_large_stack(move || {
-        let replayed = content_of(&log, &limits)?;
-        let from_state = content_of(&Log { head: 1, ..from_state }, &limits)?;
-        Ok::<_, NotReplayed>((replayed, from_state))
+    let limits = update_limits(&around.limits);
+    let compared = beside_rooms(move || {
+        let replayed = LiveDocument::replay(&log, &limits)?;
+        let state = replayed.state();
+        let update = Logged { seq: 1, payload: state.clone() };
+        let from_state = Log { head: 1, snapshot: None, updates: vec![update], owners: Vec::new(), anchors: Vec::new() };
+        Ok::<_, NotReplayed>((content::sha256(&replayed.content()), content_of(&from_state, &limits)?, state))
     })
     .await;
     match compared {
-        Some(Ok((replayed, from_state))) if replayed == snapshot.content_sha256 && from_state == snapshot.content_sha256 => {
-            let seq = snapshot.seq;
+        Some(Ok((replayed, from_state, state))) if replayed == live && from_state == live => {
             stop_points::reach(StopPoint::SnapshotCompared);
-            match around.store.keep_snapshot(document, &snapshot, around.clock.now()).await {
+            match around.store.keep_snapshot(document, &Snapshot { seq, state, content_sha256: live }, around.clock.now()).await {
                 Ok(()) => Outcome::Kept { seq },
                 Err(error) => {
                     tracing::warn!(document.id = %document, error = &error as &dyn std::error::Error, "a snapshot was not kept");
@@ -111,7 +98,7 @@ async fn compact(around: &Surroundings, document: DocumentId, snapshot: Snapshot
                 }
             }
         }
-        Some(Ok((replayed, _))) if replayed == snapshot.content_sha256 => {
+        Some(Ok((replayed, ..))) if replayed == live => {
             // Reading the log again would change nothing: blocks made by no honest client depend on the order in which they came.
             tracing::error!(document.id = %document, "the state does not say what the log says; no snapshot was made");
             Outcome::Failed
@@ -125,23 +112,8 @@ async fn compact(around: &Surroundings, document: DocumentId, snapshot: Snapshot
     }
 }
 
-fn content_of(log: &Log, limits: &Limits) -> Result<[u8; 32], NotReplayed> {
-    Ok(content::sha256(&LiveDocument::replay(log, &update_limits(limits))?.content()))
-}
-
-/// Runs something that may go deep. `None`: it panicked.
-async fn on_large_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (answer, answered) = oneshot::channel();
-    let spawned = std::thread::Builder::new().name("replay".into()).stack_size(STACK_BYTES).spawn(move || {
-        let _ = answer.send(work());
-    });
-    match spawned {
-        Ok(_) => answered.await.ok(),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "no thread for a replay");
-            None
-        }
-    }
+fn content_of(log: &Log, limits: &UpdateLimits) -> Result<[u8; 32], NotReplayed> {
+    Ok(content::sha256(&LiveDocument::replay(log, limits)?.content()))
 }
 
 /// What [`verify`] found for one document.
@@ -168,10 +140,10 @@ pub async fn verify(store: &Store, document: DocumentId, limits: &Limits) -> sto
     else {
         return Ok(Verdict::Missing);
     };
-    let limits = limits.clone();
+    let limits = update_limits(limits);
     let kept = short.snapshot.as_ref().map(|snapshot| (snapshot.seq, snapshot.content_sha256));
     let head = whole.head;
-    let compared = on_large_stack(move || {
+    let compared = beside_rooms(move || {
         let up_to = |seq: u64| Log {
             head: seq,
             snapshot: None,

@@ -21,7 +21,7 @@ use yrs::{
 };
 
 use super::{
-    admission::{Index, Kept, Refusal, UpdateLimits, Writer},
+    admission::{Index, Kept, Refusal, UpdateLimits, Whole, Writer, whole},
     anchors::{Anchors, NotPlaced, Selection},
     quarantine::{Noted, Unwatched, Watch},
 };
@@ -150,16 +150,18 @@ impl LiveDocument {
         Ok(())
     }
 
-    fn replay_rows(&mut self, log: &Log, mut expected: u64, limits: &UpdateLimits) -> Result<(), NotReplayed> {
+    /// What [`Self::replay`] will make of a log, without replaying it. `None`: the bytes do not say it, or it will fail.
+    #[must_use]
+    pub fn foretell(log: &Log, limits: &UpdateLimits) -> Option<Whole> {
+        without_gaps(log, log.snapshot.as_ref().map_or(1, |snapshot| snapshot.seq + 1)).ok()?;
+        let updates = log.snapshot.iter().map(|snapshot| &snapshot.state).chain(log.updates.iter().map(|update| &update.payload));
+        whole(updates, limits).ok().flatten()
+    }
+
+    fn replay_rows(&mut self, log: &Log, first: u64, limits: &UpdateLimits) -> Result<(), NotReplayed> {
+        without_gaps(log, first)?;
         for update in &log.updates {
-            if update.seq != expected {
-                return Err(NotReplayed { seq: expected, what: "an update is missing from the log".into() });
-            }
             self.replay_one(&update.payload, Kept::Row, limits).map_err(|what| NotReplayed { seq: update.seq, what })?;
-            expected += 1;
-        }
-        if expected != log.head + 1 {
-            return Err(NotReplayed { seq: expected, what: format!("the log ends before its head {}", log.head) });
         }
         Ok(())
     }
@@ -304,6 +306,21 @@ impl LiveDocument {
     pub fn clients(&self) -> usize {
         self.index.clients()
     }
+}
+
+/// The updates of a log are all of those from `first` to its head.
+fn without_gaps(log: &Log, first: u64) -> Result<(), NotReplayed> {
+    let mut expected = first;
+    for update in &log.updates {
+        if update.seq != expected {
+            return Err(NotReplayed { seq: expected, what: "an update is missing from the log".into() });
+        }
+        expected += 1;
+    }
+    if expected != log.head + 1 {
+        return Err(NotReplayed { seq: expected, what: format!("the log ends before its head {}", log.head) });
+    }
+    Ok(())
 }
 
 /// Reads a state vector without believing its count, which could ask for gigabytes in four bytes.

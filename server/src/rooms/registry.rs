@@ -23,6 +23,7 @@ use super::{
     journal::Journal,
     outbox::Outbox,
     quarantine::Quarantine,
+    replays::Replays,
     room::{Backlog, Newcomer, PeerId},
     task::{Committed, Input, Placed, Standing, Surroundings, Task, Watched},
 };
@@ -103,7 +104,7 @@ impl Rooms {
         let ended = sessions.ended();
         let rooms = Self {
             registry: Arc::new(Registry::empty()),
-            around: Surroundings { store, sessions, journal, clock, limits, quarantine, main: Handle::current() },
+            around: Surroundings { store, sessions, journal, clock, limits, quarantine, replays: Replays::new(), main: Handle::current() },
             threads: Arc::new((0..threads).map(room_thread).collect()),
             spread: RandomState::new(),
         };

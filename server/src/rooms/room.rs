@@ -1,6 +1,8 @@
 //! A live document with the people who have it open: a pure state machine. Input and the moment go in, a list of things to do
 //! comes out; nothing is awaited, so a test needs no sockets and no sleeping. One task owns it (`task`).
 //!
+//! A room opens asleep: what its log holds is known, and is being made into a document. Newcomers are told it meanwhile; words wait.
+//!
 //! The order is always: admit → apply → append → commit → acknowledge → fan out. Whatever the room tells anybody has been
 //! committed; while a batch is on its way, newcomers and questions wait.
 
@@ -22,9 +24,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    admission::{Refusal, UpdateLimits},
+    admission::{Refusal, UpdateLimits, Whole},
     anchors::{NotPlaced, Selection},
-    document::{DocumentWriter, LiveDocument, NotApplied, NotReplayed, update_limits},
+    document::{DocumentWriter, LiveDocument, NotApplied, update_limits},
     presence::{Presence, Relay},
     quarantine::{Unwatched, Watch},
 };
@@ -122,6 +124,8 @@ pub struct Room {
     limits: Limits,
     update_limits: UpdateLimits,
     document: Option<LiveDocument>,
+    /// While the document has never been here: what it will hold at the head, if that is known.
+    foretold: Option<Foretold>,
     head: u64,
     /// The log has words of another node after `head` that are not here yet. The seqs are of our own that are here already.
     behind: Option<Range<u64>>,
@@ -132,6 +136,8 @@ pub struct Room {
     presence: Presence,
     /// How near it was to its largest size when last measured.
     fullness: Fullness,
+    /// What peers show while words are on their way that they sent before it: a caret stands in words, and is shown after them.
+    held: Vec<Held>,
     next_peer: u32,
     /// Updates that are here and not admitted yet, in order of arrival.
     waiting: VecDeque<Waiting>,
@@ -197,11 +203,30 @@ struct InFlight {
     threads: Vec<Uuid>,
 }
 
+/// What a document that is on its way will say.
+#[derive(Debug)]
+struct Foretold {
+    state_vector: Vec<u8>,
+    /// Step 2 for who has nothing, the same bytes for all of them.
+    step2: Bytes,
+}
+
+/// The state vector of who has nothing.
+const NOTHING: &[u8] = &[0];
+
 impl InFlight {
     fn settle(&mut self, frame: Waiting) {
         self.settled.insert(frame.peer, frame.frame);
         self.frames.push(frame);
     }
+}
+
+/// To be shown once so many of the peer's frames are settled.
+#[derive(Debug)]
+struct Held {
+    peer: PeerId,
+    frames: u64,
+    relay: Relay,
 }
 
 #[derive(Debug)]
@@ -211,21 +236,24 @@ enum Asking {
 }
 
 impl Room {
-    /// A room over a log that has been read. Fails when the log does not replay: then nobody is shown anything.
-    pub fn open(id: DocumentId, schema: u32, log: &Log, access: RoomAccess, limits: Limits) -> Result<Self, NotReplayed> {
+    /// A room over a log that has been read up to its `head` and holds this, if that is known. It sleeps until [`Self::reloaded`].
+    #[must_use]
+    pub fn asleep(id: DocumentId, schema: u32, head: u64, holds: Option<Whole>, access: RoomAccess, limits: Limits) -> Self {
         let update_limits = update_limits(&limits);
-        let mut document = LiveDocument::replay(log, &update_limits)?;
-        Ok(Self {
+        let foretold = holds.map(|whole| Foretold { state_vector: whole.state_vector, step2: frame::sync_step2(&whole.update) });
+        Self {
             id,
             schema,
-            fullness: Fullness::of(&mut document, &limits),
-            document: Some(document),
-            head: log.head,
+            fullness: Fullness::Roomy,
+            document: None,
+            foretold,
+            head,
             behind: None,
             access,
             peers: BTreeMap::new(),
             departed: BTreeMap::new(),
             presence: Presence::default(),
+            held: Vec::new(),
             next_peer: 1,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -237,7 +265,7 @@ impl Room {
             turned_away: BTreeMap::new(),
             limits,
             update_limits,
-        })
+        }
     }
 
     /// From now on this one looks on while updates are applied.
@@ -343,6 +371,7 @@ impl Room {
             if gone.frames > gone.settled {
                 self.departed.insert(peer, gone.newcomer);
             }
+            self.held.retain(|held| held.peer != peer);
             let relay = self.presence.leave(peer);
             relay_all(relay, out);
         }
@@ -372,6 +401,7 @@ impl Room {
                 self.answer(now, out);
             }
             Ok(ClientFrame::Awareness(body)) => match self.presence.show(peer, &here.newcomer.person, &body, &self.limits, now) {
+                Ok(Some(relay)) if here.frames > here.settled => self.held.push(Held { peer, frames: here.frames, relay }),
                 Ok(relay) => relay_all(relay, out),
                 Err(_) => self.close(peer, CloseCode::Stop, "malformed presence", out),
             },
@@ -498,6 +528,7 @@ impl Room {
         }
         if batch.rows.is_empty() {
             self.acknowledge(&in_flight.settled, out);
+            self.show_held(out);
             self.answer(now, out);
             return None;
         }
@@ -576,6 +607,7 @@ impl Room {
                 for (author, update) in &batch.rows {
                     self.fan_out(Some(*author), update, out);
                 }
+                self.show_held(out);
                 for thread_id in batch.threads {
                     self.event(&Event::ThreadChanged { thread_id }, now, out);
                 }
@@ -648,10 +680,9 @@ impl Room {
         }
     }
 
-    /// The log has been read again after a failure. What was committed without being shown is shown now; what waits is
-    /// admitted again, and what is there already is acknowledged without a row.
-    pub fn reloaded(&mut self, log: &Log, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Result<(), NotReplayed> {
-        let document = LiveDocument::replay(log, &self.update_limits)?;
+    /// The log has been read and replayed, at first or again after a failure. What was committed without being shown is shown now; what
+    /// waits is admitted again, and what is there already is acknowledged without a row.
+    pub fn reloaded(&mut self, log: &Log, document: LiveDocument, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         let own = self.behind.take().unwrap_or_default();
         if log.head < self.head.max(own.end.saturating_sub(1)) {
             // The database went back in time: everybody starts over from what it holds now, with their own words only.
@@ -672,9 +703,10 @@ impl Room {
             }
         }
         self.head = log.head;
+        self.foretold = None;
         self.document = Some(document);
+        self.measure(now, out);
         self.answer(now, out);
-        Ok(())
     }
 
     /// Rights have been loaded again: the document's, and of each session its principal with versions (`None`: it is over).
@@ -725,6 +757,8 @@ impl Room {
 
     /// Time has passed: presence that fell silent, sessions that ran out, rights that began or ended with the day.
     pub fn tick(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        // Where saving takes so long, people are at least seen.
+        self.held.drain(..).for_each(|held| relay_all(Some(held.relay), out));
         for relay in self.presence.expire(&self.limits, now) {
             relay_all(Some(relay), out);
         }
@@ -806,8 +840,19 @@ impl Room {
         }
     }
 
-    /// Answers those who wait for committed state, if the room is in one.
+    /// Answers those who wait for committed state, if the room is in one; while it sleeps, as far as it is known.
     fn answer(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
+        if let Some(foretold) = &self.foretold {
+            let step2 = foretold.step2.clone();
+            for asking in std::mem::take(&mut self.asking) {
+                match asking {
+                    Asking::Welcome(peer) => self.welcome(peer, now, out),
+                    Asking::Diff(peer, state_vector) if state_vector == NOTHING => out.push(Effect::Send(peer, step2.clone())),
+                    wants_less @ Asking::Diff(..) => self.asking.push(wants_less),
+                }
+            }
+            return;
+        }
         if !self.is_settled() {
             return;
         }
@@ -844,7 +889,7 @@ impl Room {
     }
 
     fn welcome(&mut self, id: PeerId, now: DateTime<Utc>, out: &mut Vec<Effect>) {
-        let Some(document) = &self.document else { return };
+        let Some(step1) = self.step1() else { return };
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.welcomed = true;
         if peer.newcomer.samspil {
@@ -864,13 +909,14 @@ impl Room {
                 out.push(Effect::Send(id, frame::event(&Event::NearlyFull)));
             }
         }
-        out.push(Effect::Send(id, frame::sync_step1(&document.state_vector())));
+        out.push(Effect::Send(id, step1));
         let person = peer.newcomer.principal.person;
         out.extend(self.presence.join(id, person, now).map(|frame| Effect::Send(id, frame)));
     }
 
     fn step1(&self) -> Option<Bytes> {
-        self.document.as_ref().map(|document| frame::sync_step1(&document.state_vector()))
+        let foretold = || self.foretold.as_ref().map(|foretold| frame::sync_step1(&foretold.state_vector));
+        self.document.as_ref().map(|document| frame::sync_step1(&document.state_vector())).or_else(foretold)
     }
 
     fn fan_out(&self, author: Option<PeerId>, update: &Bytes, out: &mut Vec<Effect>) {
@@ -892,6 +938,12 @@ impl Room {
                 out.push(Effect::Send(*id, frame::saved(*frames, seq)));
             }
         }
+    }
+
+    /// Shows what was held until words were settled that are settled now.
+    fn show_held(&mut self, out: &mut Vec<Effect>) {
+        let settled = |held: &mut Held| self.peers.get(&held.peer).is_some_and(|peer| peer.settled >= held.frames);
+        self.held.extract_if(.., settled).for_each(|held| relay_all(Some(held.relay), out));
     }
 
     fn refuse(&mut self, waiting: &Waiting, refusal: Refusal, out: &mut Vec<Effect>) {

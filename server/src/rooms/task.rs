@@ -23,10 +23,12 @@ use uuid::Uuid;
 use super::{
     anchors::{NotPlaced, Selection},
     compaction,
+    document::{LiveDocument, NotReplayed, update_limits},
     journal::Journal,
     outbox::Outbox,
     quarantine::Quarantine,
     registry::Registry,
+    replays::Replays,
     room::{Appended, Backlog, Effect, FreshPrincipal, Newcomer, PeerId, Room, RoomAccess},
 };
 use crate::{
@@ -136,6 +138,7 @@ pub struct Surroundings {
     pub(super) clock: Clock,
     pub(super) limits: Limits,
     pub(super) quarantine: Arc<Quarantine>,
+    pub(super) replays: Replays,
     /// The server's own runtime: the database is asked there.
     pub(super) main: Handle,
 }
@@ -157,7 +160,8 @@ type Loading = Pin<Box<dyn Future<Output = Loaded> + Send>>;
 #[derive(Default)]
 struct Loaded {
     access: Option<(RoomAccess, BTreeMap<SessionId, Option<FreshPrincipal>>)>,
-    log: Option<Log>,
+    /// The whole log and what it replays to.
+    document: Option<Result<(Log, LiveDocument), NotReplayed>>,
     /// The log after what the room has.
     tail: Option<Log>,
 }
@@ -209,10 +213,10 @@ impl Task {
     pub(super) async fn run(mut self) {
         let begun = Instant::now();
         match self.open().await {
-            Ok((room, snapshot_seq)) => {
+            Ok((room, waking)) => {
                 metrics::histogram!("samspil_open_seconds").record(begun.elapsed());
                 metrics::gauge!("samspil_rooms").increment(1);
-                self.live(room, snapshot_seq).await;
+                self.live(room, waking).await;
                 metrics::gauge!("samspil_rooms").decrement(1);
             }
             Err(code) => {
@@ -222,8 +226,9 @@ impl Task {
         }
     }
 
-    /// Loads the document once, however many wait for it. A failure is an error to all of them, never an empty document.
-    async fn open(&self) -> Result<(Room, u64), CloseCode> {
+    /// Loads the document once, however many wait for it. A failure is an error to all of them, never an empty document. The room sleeps
+    /// until its document is there, too.
+    async fn open(&self) -> Result<(Room, Loading), CloseCode> {
         let (store, document) = (self.around.store.clone(), self.document);
         let loaded = self.around.main.spawn(async move {
             let Some(row) = store.document_access(document).await? else { return Ok(None) };
@@ -244,18 +249,18 @@ impl Task {
         };
         stop_points::reach(StopPoint::DocumentLoaded);
         let access = RoomAccess { document: row.access, version: row.access_version };
-        let snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
-        match Room::open(self.document, row.schema, &log, access, self.around.limits.clone()) {
-            Ok(room) => Ok((room.watched_by(self.around.quarantine.watch(self.document, self.thread)), snapshot_seq)),
-            Err(error) => {
-                tracing::error!(document.id = %self.document, error = &error as &dyn std::error::Error, "a document's log does not replay");
-                Err(CloseCode::ComeBack)
-            }
-        }
+        let (head, limits) = (log.head, self.around.limits.clone());
+        let (foretelling, foretold) = oneshot::channel();
+        let replays = self.around.replays.clone();
+        let replaying = self.around.main.spawn(replays.replay(log, update_limits(&limits), Some(foretelling)));
+        let waking = Box::pin(async move { Loaded { document: replaying.await.ok(), ..Loaded::default() } });
+        let room = Room::asleep(self.document, row.schema, head, foretold.await.ok().flatten(), access, limits);
+        Ok((room.watched_by(self.around.quarantine.watch(self.document, self.thread)), waking))
     }
 
-    async fn live(&mut self, room: Room, snapshot_seq: u64) {
-        let mut live = Live::new(room, snapshot_seq);
+    async fn live(&mut self, room: Room, waking: Loading) {
+        let mut live = Live::new(room);
+        live.loading = Some(waking);
         self.watch(&live);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -413,9 +418,13 @@ impl Task {
         if let Some(tail) = loaded.tail {
             live.room.caught_up(&tail, now, effects);
         }
-        if let Some(log) = loaded.log {
-            live.snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
-            if let Err(error) = live.room.reloaded(&log, now, effects) {
+        match loaded.document {
+            None => {}
+            Some(Ok((log, document))) => {
+                live.snapshot_seq = log.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+                live.room.reloaded(&log, document, now, effects);
+            }
+            Some(Err(error)) => {
                 tracing::error!(document.id = %self.document, error = &error as &dyn std::error::Error, "the log does not replay; the room closes");
                 live.room.close_all(CloseCode::ComeBack, "the document cannot be read", effects);
                 live.stopping = true;
@@ -431,13 +440,8 @@ impl Task {
             return;
         }
         let Some(document) = live.room.committed() else { return };
-        live.compacting = Some(compaction::start(
-            &self.around,
-            self.document,
-            live.room.head(),
-            document.state(),
-            crate::content::sha256(&document.content()),
-        ));
+        live.compacting =
+            Some(compaction::start(&self.around, self.document, live.room.head(), crate::content::sha256(&document.content())));
     }
 
     fn compacted(&self, live: &mut Live, outcome: &compaction::Outcome) {
@@ -496,7 +500,7 @@ impl Task {
 }
 
 impl Live {
-    fn new(room: Room, snapshot_seq: u64) -> Self {
+    fn new(room: Room) -> Self {
         Self {
             room,
             outboxes: HashMap::new(),
@@ -506,7 +510,7 @@ impl Live {
             asking: Vec::new(),
             stopping: false,
             idle_since: Some(Instant::now()),
-            snapshot_seq,
+            snapshot_seq: 0,
             compacting: None,
             watched_head: 0,
             full_since: None,
@@ -584,16 +588,18 @@ impl Live {
 impl Surroundings {
     async fn load(&self, document: DocumentId, stale: Stale, head: u64, sessions: &[(SessionId, PersonId)]) -> store::Result<Loaded> {
         let access = if stale.access { self.load_access(document, sessions).await? } else { None };
-        let (mut log, mut tail) = (None, None);
+        let (mut replayed, mut tail) = (None, None);
         if stale.document {
             stop_points::reach(StopPoint::BeforeReload);
             // A transaction whose end we did not hear of is over once its lock is gone.
             self.store.wait_for_append(document).await?;
-            log = self.store.log(document, ReadFrom::Snapshot).await?;
+            if let Some(log) = self.store.log(document, ReadFrom::Snapshot).await? {
+                replayed = Some(self.replays.clone().replay(log, update_limits(&self.limits), None).await);
+            }
         } else if stale.tail {
             tail = self.store.log(document, ReadFrom::After(head)).await?;
         }
-        Ok(Loaded { access, log, tail })
+        Ok(Loaded { access, document: replayed, tail })
     }
 
     /// Versions first, then what they stand for: if something changes in between, the versions are old and it is loaded again.
@@ -652,7 +658,16 @@ mod tests {
         std::fs::create_dir_all(&data_dir).unwrap();
         let quarantine = Quarantine::open(&data_dir).unwrap();
         std::fs::remove_dir_all(data_dir).unwrap();
-        let around = Surroundings { store, sessions, journal, clock: Clock::machine(), limits, quarantine, main: Handle::current() };
+        let around = Surroundings {
+            store,
+            sessions,
+            journal,
+            clock: Clock::machine(),
+            limits,
+            quarantine,
+            replays: Replays::new(),
+            main: Handle::current(),
+        };
         let (document, (_, inbox)) = (DocumentId(uuid::Uuid::nil()), mpsc::channel(1));
         Task { document, thread: 0, inbox, watched: Arc::default(), backlog: Arc::default(), around, registry: Arc::new(Registry::empty()) }
     }
@@ -664,7 +679,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn room_idle_s() {
         let mut task = task(Limits { room_idle_s: 60, ..Limits::default() });
-        let mut live = Live::new(tests::empty_room(), 0);
+        let mut live = Live::new(tests::empty_room());
         let peer = live.room.join(tests::newcomer(LEADER), tests::now(), &mut Vec::new()).unwrap();
         pass_ms(3_600_000).await;
         assert!(!task.ended(&mut live), "somebody is here");

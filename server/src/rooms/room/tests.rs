@@ -20,6 +20,7 @@ use crate::{
         ids::OrgId,
         principal::{Placement, Role},
     },
+    rooms::document::NotReplayed,
     store::log::Logged,
 };
 
@@ -124,6 +125,23 @@ impl Disk {
     }
 }
 
+impl Room {
+    /// A room over a log, awake.
+    pub(in crate::rooms) fn open(id: DocumentId, schema: u32, log: &Log, access: RoomAccess, limits: Limits) -> Result<Self, NotReplayed> {
+        let holds = LiveDocument::foretell(log, &update_limits(&limits));
+        let mut room = Self::asleep(id, schema, log.head, holds, access, limits);
+        room.replayed(log, now(), &mut Vec::new())?;
+        Ok(room)
+    }
+
+    /// Replays a log and gives the room what it makes.
+    pub(in crate::rooms) fn replayed(&mut self, log: &Log, now: DateTime<Utc>, out: &mut Vec<Effect>) -> Result<(), NotReplayed> {
+        let document = LiveDocument::replay(log, &self.update_limits)?;
+        self.reloaded(log, document, now, out);
+        Ok(())
+    }
+}
+
 fn room(disk: &Disk) -> Room {
     Room::open(DocumentId(id(100)), 1, &disk.log(), access(AgreementStatus::InDialogue, 0), Limits::default()).unwrap()
 }
@@ -194,6 +212,36 @@ fn h2_a_newcomer_is_greeted_then_asked_what_it_has() {
 }
 
 #[test]
+fn who_comes_while_the_room_is_asleep_is_told_what_the_log_says_and_words_wait() {
+    let disk = Disk::new();
+    let log = disk.log();
+    let holds = LiveDocument::foretell(&log, &update_limits(&Limits::default()));
+    let mut room = Room::asleep(DocumentId(id(100)), 1, log.head, holds, access(AgreementStatus::InDialogue, 0), Limits::default());
+    let mut out = Vec::new();
+    let leader = room.join(newcomer(LEADER), now(), &mut out).unwrap();
+    room.frame(leader, &frame::sync_step1(&[0]), now(), &mut out);
+    assert_eq!(told(&out), ["1: hello", "1: sync 0", "1: sync 1"]);
+    let Some(Effect::Send(_, step2)) = out.pop() else { panic!("nothing was said") };
+    let Ok(ClientFrame::Update { update, .. }) = ClientFrame::decode(&step2) else { panic!("no step 2") };
+    let told_of = Log { updates: vec![Logged { seq: 1, payload: update }], ..disk.log() };
+    let limits = update_limits(&Limits::default());
+    let [told_of, replayed] = [told_of, disk.log()].map(|log| LiveDocument::replay(&log, &limits).unwrap().content());
+    assert_eq!(told_of, replayed);
+
+    // Who has something is told what it lacks, and words are taken in, when the document is there.
+    out.clear();
+    let head = room.join(newcomer(HEAD), now(), &mut out).unwrap();
+    room.frame(head, &frame::sync_step1(&[1, 7, 1]), now(), &mut out);
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none() && room.committed().is_none() && !room.is_idle());
+    assert_eq!(told(&out), ["2: hello", "2: sync 0"]);
+    out.clear();
+    room.replayed(&log, now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["2: sync 1"]);
+    assert_eq!(room.next_batch(now(), &mut out).unwrap().rows.len(), 1);
+}
+
+#[test]
 fn g2_nobody_is_shown_words_before_they_are_on_disk() {
     let mut disk = Disk::new();
     let mut room = room(&disk);
@@ -227,7 +275,7 @@ fn g1_an_unknown_commit_is_settled_by_reading_the_log_and_nothing_is_written_twi
     room.frame(leader, &typed(7, "Vores "), now(), &mut out);
     assert!(room.next_batch(now(), &mut out).is_none(), "nothing is admitted until the log has been read");
     out.clear();
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     assert!(room.next_batch(now(), &mut out).is_none(), "what is there already needs no row");
     assert_eq!(told(&out), ["1: sync 2", "2: sync 2", "1: saved 2 at 2"]);
 }
@@ -241,7 +289,7 @@ fn g1_a_commit_that_failed_is_made_again() {
     room.frame(leader, &typed(7, "Vores "), now(), &mut out);
     room.next_batch(now(), &mut out).unwrap();
     room.appended(&Appended::Unknown, now(), &mut out);
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     let again = room.next_batch(now(), &mut out).expect("the words are still here");
     assert_eq!(again.rows.len(), 1);
     assert_eq!(told(&out), ["reload"], "and nobody has been told anything");
@@ -264,7 +312,7 @@ fn one_update_that_the_database_refuses_costs_nobody_elses_words() {
         assert!(batches < 10, "it comes to an end");
         if batch.rows.iter().any(|row| row.payload == update(8, "afvises")) {
             room.appended(&Appended::Rejected, now(), &mut out);
-            room.reloaded(&disk.log(), now(), &mut out).unwrap();
+            room.replayed(&disk.log(), now(), &mut out).unwrap();
         } else {
             let appended = disk.commit(&batch);
             room.appended(&appended, now(), &mut out);
@@ -302,7 +350,7 @@ fn g5_words_on_their_way_while_the_text_is_frozen_are_refused_for_good() {
     assert_eq!(told(&out), ["refresh", "reload"]);
     out.clear();
     room.access(access(AgreementStatus::ReadyToSign, 1), &BTreeMap::new(), now(), &mut out);
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     assert!(room.next_batch(now(), &mut out).is_none());
     assert_eq!(told(&out), ["1: ability", "1: refused 1 Frozen KeepAsProposal", "1: saved 1 at 1"]);
 }
@@ -482,7 +530,7 @@ fn who_signs_out_with_words_on_their_way_holds_nobody_up() {
     assert_eq!(room.present().count(), 2, "what the one who left may do is asked for, too");
     let over = BTreeMap::from([(SessionId(id(LEADER + 1000)), None)]);
     room.access(access(AgreementStatus::InDialogue, 0), &over, now(), &mut out);
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     room.frame(head, &typed(8, "i tide "), now(), &mut out);
     let batch = room.next_batch(now(), &mut out).expect("the others write on");
     assert_eq!((batch.rows.len(), batch.rows[0].person), (1, PersonId(id(HEAD))));
@@ -502,7 +550,7 @@ fn who_left_has_their_last_words_written_under_the_rights_they_have_now() {
     let principal = newcomer(LEADER).principal;
     let fresh = FreshPrincipal { principal, person_version: 5, session_version: 6, session_until: now() + Duration::hours(1) };
     room.access(access(AgreementStatus::InDialogue, 0), &BTreeMap::from([(SessionId(id(LEADER + 1000)), Some(fresh))]), now(), &mut out);
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     let batch = room.next_batch(now(), &mut out).unwrap();
     assert_eq!((batch.versions.persons[0].1, batch.versions.sessions[0].1), (5, 6));
 }
@@ -532,7 +580,7 @@ fn h4_a_batch_that_is_made_again_refuses_nothing_twice() {
     assert_eq!(told(&out), ["1: refused 2 Malformed KeepAsProposal"]);
     out.clear();
     room.appended(&Appended::Unknown, now(), &mut out);
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     let batch = room.next_batch(now(), &mut out).unwrap();
     assert_eq!(told(&out), ["reload"], "it has been said");
     out.clear();
@@ -587,7 +635,7 @@ fn who_is_sent_away_while_a_batch_is_made_has_what_came_before_written() {
     room.next_batch(now(), &mut out).unwrap();
     assert_eq!(told(&out), ["1: closed 4403"]);
     room.appended(&Appended::Unknown, now(), &mut out);
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     assert_eq!(room.next_batch(now(), &mut out).expect("the good words").rows.len(), 1);
 }
 
@@ -624,7 +672,7 @@ fn r8_ids_that_a_freeze_retired_are_retired_after_reopening() {
     room.access(access(AgreementStatus::InDialogue, 2), &BTreeMap::new(), now(), &mut out);
     assert_eq!(told(&out), ["reload"]);
     out.clear();
-    room.reloaded(&log, now(), &mut out).unwrap();
+    room.replayed(&log, now(), &mut out).unwrap();
     room.frame(leader, &typed(7, "ord og flere "), now(), &mut out);
     assert!(room.next_batch(now(), &mut out).is_none());
     assert_eq!(told(&out), ["1: refused 2 ClientId NewClientId", "1: saved 2 at 2"]);
@@ -709,7 +757,7 @@ fn a_log_that_went_back_in_time_while_words_of_ours_stood_beyond_it_is_noticed()
     room.caught_up(&disk.tail(1), now(), &mut out);
     assert_eq!(told(&out), ["reload"]);
     out.clear();
-    room.reloaded(&disk.log(), now(), &mut out).unwrap();
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
     assert_eq!(told(&out), ["1: closed 4001"], "come back and start over");
 }
 
@@ -790,7 +838,7 @@ fn l2_an_update_that_takes_too_long_is_taken_back_and_the_others_write_on() {
         assert!(batch.is_none());
         assert_eq!(told(&out), ["1: refused 1 TooLarge KeepAsProposal", "reload"]);
         out.clear();
-        room.reloaded(&disk.log(), now(), &mut out).unwrap();
+        room.replayed(&disk.log(), now(), &mut out).unwrap();
         let batch = room.next_batch(now(), &mut out).unwrap();
         assert_eq!((batch.rows.len(), batch.rows[0].person), (1, PersonId(id(HEAD))));
         room.appended(&Disk::new().commit(&batch), now(), &mut out);

@@ -513,9 +513,10 @@ impl World {
             // Nobody is there any more; no room is opened for that.
             Some(4000)
         } else if let Some(newcomer) = self.newcomer(client) {
-            let room = self.nodes[node].room.get_or_insert_with(|| {
-                Room::open(DocumentId(id(100)), 1, &self.database.read(0), self.database.access(), self.limits.clone()).unwrap()
-            });
+            if self.nodes[node].room.is_none() {
+                self.open(node);
+            }
+            let Some(room) = &mut self.nodes[node].room else { return false };
             match room.join(newcomer, now(), effects) {
                 Ok(peer) => {
                     self.lines[at].peer = Some(peer);
@@ -532,6 +533,15 @@ impl World {
             self.lines[at].down.push_back(Down::Closed(code));
         }
         code.is_none()
+    }
+
+    /// A room opens asleep, and its log is on its way to it.
+    fn open(&mut self, node: usize) {
+        let log = self.database.read(0);
+        let holds = LiveDocument::foretell(&log, &update_limits(&self.limits));
+        let room = Room::asleep(DocumentId(id(100)), 1, log.head, holds, self.database.access(), self.limits.clone());
+        self.nodes[node].room = Some(room);
+        self.nodes[node].loading = Some(Load::Read(Box::new(Found { access: None, log: Some(log), tail: None })));
     }
 
     fn newcomer(&self, client: usize) -> Option<Newcomer> {
@@ -810,7 +820,7 @@ impl World {
                 if keeps_ids {
                     log.owners.iter_mut().for_each(|owner| owner.retired = false);
                 }
-                room.reloaded(&log, now(), &mut effects).is_ok()
+                room.replayed(&log, now(), &mut effects).is_ok()
             }
             _ => true,
         };
@@ -1108,7 +1118,7 @@ fn describe_room(room: &Room, text: &mut String) {
         text,
         "{:?}",
         (
-            (room.head, &room.behind, room.access.version, room.next_peer),
+            (room.head, &room.behind, room.access.version, room.next_peer, room.foretold.is_some()),
             peers,
             departed,
             room.waiting.iter().map(describe_waiting).collect::<Vec<_>>(),
