@@ -4,7 +4,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,7 +38,7 @@ use crate::{
     http::problem::Problem,
     rooms::{
         RoomHandle, Rooms,
-        outbox::{Goodbye, Outbox},
+        outbox::{Goodbye, Line, Outbox},
         room::{Newcomer, PeerId},
     },
     stop_points::{self, StopPoint},
@@ -152,7 +155,7 @@ fn offers_ours(headers: &HeaderMap) -> bool {
 
 /// A connection that is a socket now, and what came together with its request.
 struct Socket {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     read: Bytes,
 }
 
@@ -167,7 +170,7 @@ impl Socket {
         };
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("the server listens on TCP and nothing else");
         // A copy: what was read is held by all of the buffer that the request came into.
-        Some(Self { stream: parts.io.into_inner(), read: Bytes::copy_from_slice(&parts.read_buf) })
+        Some(Self { stream: Arc::new(parts.io.into_inner()), read: Bytes::copy_from_slice(&parts.read_buf) })
     }
 
     fn hearing(&self, limits: &Limits) -> Hearing<'_> {
@@ -183,7 +186,9 @@ impl Gateway {
         let Some(_place) = self.take_place(session) else {
             return close(socket, &self.limits, CloseCode::ComeBack, "too many open pages").await;
         };
-        let outbox = Arc::new(Outbox::new(self.limits.peer_queue_bytes_max, self.limits.peer_queue_messages_max));
+        let speaking = Arc::new(Speaking { stream: socket.stream.clone(), sent: Traffic::new("out") });
+        let outbox = Outbox::new(self.limits.peer_queue_bytes_max, self.limits.peer_queue_messages_max).on(speaking.clone());
+        let outbox = Arc::new(outbox);
         // Boxed, because a socket that lives for hours holds the memory of all that happens in its first moment.
         let (room, peer) = match Box::pin(self.enter(document, &signed_in, samspil, outbox.clone())).await {
             Ok(entered) => entered,
@@ -192,10 +197,9 @@ impl Gateway {
         drop(signed_in);
         metrics::gauge!("samspil_peers").increment(1);
         let began = Instant::now();
-        let mut sent = Traffic::new("out");
         let mut reader = Reader::new(&socket, outbox.clone(), &self.limits);
         let (ended, closed) = {
-            let mut writing = pin!(write(&socket.stream, &outbox, &mut sent).fuse());
+            let mut writing = pin!(write(&speaking, &outbox).fuse());
             let ended = tokio::select! {
                 ended = self.listen(&mut reader, &room, peer, session) => ended,
                 () = async {
@@ -214,11 +218,11 @@ impl Gateway {
         };
         count_close(closed);
         reader.hear_out().await;
-        let heard = reader.traffic;
+        let (heard, sent) = (&reader.traffic, &speaking.sent);
         metrics::gauge!("samspil_peers").decrement(1);
         tracing::info!(
             document.id = %document, person.id = %person, peer.id = peer.0, ended, code = code_name(closed),
-            frames_in = heard.frames, bytes_in = heard.bytes, frames_out = sent.frames, bytes_out = sent.bytes,
+            frames_in = heard.frames(), bytes_in = heard.bytes(), frames_out = sent.frames(), bytes_out = sent.bytes(),
             duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "a connection ended"
         );
     }
@@ -330,8 +334,8 @@ struct Reader<'s> {
 
 /// What has gone over one socket in one direction.
 struct Traffic {
-    frames: u64,
-    bytes: u64,
+    frames: AtomicU64,
+    bytes: AtomicU64,
     all_frames: metrics::Counter,
     all_bytes: metrics::Counter,
 }
@@ -339,18 +343,50 @@ struct Traffic {
 impl Traffic {
     fn new(direction: &'static str) -> Self {
         Self {
-            frames: 0,
-            bytes: 0,
+            frames: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             all_frames: metrics::counter!("samspil_frames_total", "direction" => direction),
             all_bytes: metrics::counter!("samspil_frame_bytes_total", "direction" => direction),
         }
     }
 
-    fn count(&mut self, frame: &Bytes) {
-        let bytes = frame.len() as u64;
-        (self.frames, self.bytes) = (self.frames + 1, self.bytes + bytes);
-        self.all_frames.increment(1);
+    fn count(&self, frames: usize, bytes: usize) {
+        let (frames, bytes) = (frames as u64, bytes as u64);
+        self.frames.fetch_add(frames, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all_frames.increment(frames);
         self.all_bytes.increment(bytes);
+    }
+
+    fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// The half of a socket that speaks. The room speaks on it, too, whenever the task that serves the socket does not ([`Outbox`]).
+struct Speaking {
+    stream: Arc<TcpStream>,
+    sent: Traffic,
+}
+
+fn bytes_of(frames: &VecDeque<Bytes>) -> usize {
+    frames.iter().map(Bytes::len).sum()
+}
+
+impl Line for Speaking {
+    fn say_now(&self, frames: &mut VecDeque<Bytes>, begun: &mut usize) {
+        let (all, all_bytes) = (frames.len(), bytes_of(frames));
+        let says_saved = reach_points(frames);
+        // A line that is broken is found so by the task that serves it; what is left is counted when that takes it.
+        let _ = websocket::say_now(&self.stream, Kind::Binary, frames, begun);
+        self.sent.count(all - frames.len(), all_bytes - bytes_of(frames));
+        if says_saved && frames.is_empty() {
+            stop_points::reach(StopPoint::AfterSaved);
+        }
     }
 }
 
@@ -401,7 +437,7 @@ impl<'s> Reader<'s> {
         loop {
             match self.hearing.next().await {
                 Ok(Heard::Binary(frame)) => {
-                    self.traffic.count(&frame);
+                    self.traffic.count(1, frame.len());
                     let wait = self.updates.take(1);
                     if !wait.is_zero() {
                         tokio::time::sleep(wait).await;
@@ -450,34 +486,32 @@ async fn hear_out(hearing: &mut Hearing<'_>) {
 
 /// Sends what waits, all of it in one go, and a heartbeat. The ping is for us: who only reads is heard by its answer. Ends when goodbye
 /// has been said, or could not be.
-async fn write(stream: &TcpStream, outbox: &Outbox, traffic: &mut Traffic) {
+async fn write(speaking: &Speaking, outbox: &Outbox) {
+    let stream = &*speaking.stream;
     let mut frames = VecDeque::new();
     let mut beat_at = Instant::now() + HEARTBEAT;
     loop {
-        let taken = tokio::time::timeout_at(beat_at, outbox.take(&mut frames)).await.ok();
+        let taken = outbox.take(&mut frames, beat_at).await;
         let beat = Instant::now() >= beat_at;
         if beat {
             beat_at = Instant::now() + HEARTBEAT;
             frames.push_back(Bytes::from_static(NOTHING));
         }
-        let (pong, goodbye) = taken.map_or((None, None), |taken| (taken.pong, taken.close));
-        let last = goodbye.is_some();
+        let last = taken.close.is_some();
         let sending = async {
-            if beat {
-                websocket::say_one(stream, Kind::Ping, Bytes::new()).await?;
-            }
-            if let Some(body) = pong {
-                websocket::say_one(stream, Kind::Pong, body).await?;
-            }
-            for frame in &frames {
-                traffic.count(frame);
-            }
+            speaking.sent.count(frames.len(), bytes_of(&frames));
             let says_saved = reach_points(&frames);
-            websocket::say(stream, Kind::Binary, &mut frames).await?;
+            websocket::say(stream, Kind::Binary, &mut frames, taken.begun).await?;
             if says_saved {
                 stop_points::reach(StopPoint::AfterSaved);
             }
-            match goodbye {
+            if beat {
+                websocket::say_one(stream, Kind::Ping, Bytes::new()).await?;
+            }
+            if let Some(body) = taken.pong {
+                websocket::say_one(stream, Kind::Pong, body).await?;
+            }
+            match taken.close {
                 Some(Goodbye::Ours(code, why)) => websocket::say_one(stream, Kind::Close, goodbye_body(code, why)).await,
                 Some(Goodbye::Theirs(body)) => websocket::say_one(stream, Kind::Close, body).await,
                 None => Ok(()),

@@ -13,7 +13,7 @@ async fn socket_that_hears(said: &[u8]) -> (Socket, TcpStream) {
     peer.write_all(said).await.unwrap();
     let mut here = vec![0; said.len()];
     while !said.is_empty() && stream.peek(&mut here).await.unwrap() < said.len() {}
-    (Socket { stream, read: Bytes::new() }, peer)
+    (Socket { stream: Arc::new(stream), read: Bytes::new() }, peer)
 }
 
 /// A frame as a browser writes it, of so many bytes on the line.

@@ -214,35 +214,43 @@ fn unmask(body: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// Says all of these, in order, each as a frame of its own, and takes them out as they are gone. May be dropped only if nothing is said
-/// on this stream afterwards.
-pub(super) async fn say(stream: &TcpStream, kind: Kind, bodies: &mut VecDeque<Bytes>) -> io::Result<()> {
-    // Of the first one, header included.
-    let mut gone = 0;
-    while let Some(first) = bodies.front() {
-        if gone >= length(kind, first) {
-            gone -= length(kind, first);
-            bodies.pop_front();
-            continue;
-        }
-        match try_say(stream, kind, bodies, gone) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => gone += written,
+/// Says all of these, in order, each as a frame of its own, and takes them out as they are gone; of the first, `begun` bytes have been said
+/// already, its header included. May be dropped only if nothing is said on this stream afterwards.
+pub(super) async fn say(stream: &TcpStream, kind: Kind, bodies: &mut VecDeque<Bytes>, mut begun: usize) -> io::Result<()> {
+    loop {
+        match say_now(stream, kind, bodies, &mut begun) {
+            Ok(()) if bodies.is_empty() => return Ok(()),
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Says some of these, as much as the machine takes at once.
+pub(super) fn say_now(stream: &TcpStream, kind: Kind, bodies: &mut VecDeque<Bytes>, begun: &mut usize) -> io::Result<()> {
+    if bodies.is_empty() {
+        return Ok(());
+    }
+    match try_say(stream, kind, bodies, *begun) {
+        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+        Ok(written) => *begun += written,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        Err(error) => return Err(error),
+    }
+    while let Some(first) = bodies.pop_front_if(|first| *begun >= length(kind, first)) {
+        *begun -= length(kind, &first);
     }
     Ok(())
 }
 
 /// Says one thing.
 pub(super) async fn say_one(stream: &TcpStream, kind: Kind, body: Bytes) -> io::Result<()> {
-    say(stream, kind, &mut VecDeque::from([body])).await
+    say(stream, kind, &mut VecDeque::from([body]), 0).await
 }
 
 /// Not part of `say`, whose future would hold all of this.
-fn try_say(stream: &TcpStream, kind: Kind, bodies: &VecDeque<Bytes>, gone: usize) -> io::Result<usize> {
+fn try_say(stream: &TcpStream, kind: Kind, bodies: &VecDeque<Bytes>, begun: usize) -> io::Result<usize> {
     let mut headers = [([0; HEADER_BYTES], 0); WRITE_FRAMES];
     for (place, body) in headers.iter_mut().zip(bodies) {
         *place = prefix(kind, body);
@@ -252,7 +260,7 @@ fn try_say(stream: &TcpStream, kind: Kind, bodies: &VecDeque<Bytes>, gone: usize
         *pair = [IoSlice::new(&header[..*length]), IoSlice::new(body)];
     }
     let mut rest = &mut slices[..2 * bodies.len().min(WRITE_FRAMES)];
-    IoSlice::advance_slices(&mut rest, gone);
+    IoSlice::advance_slices(&mut rest, begun);
     stream.try_write_vectored(rest)
 }
 

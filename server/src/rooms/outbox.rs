@@ -1,10 +1,14 @@
 //! What waits to be sent to one peer: bounded in bytes and frames. Who cannot keep up is closed with *resync*; a frame is never
 //! skipped (invariant 6). Slow is who has many frames waiting and has taken none for a moment: a burst is nobody's fault. Written by the
-//! room's task and by what listens to the socket, read by what speaks on it.
+//! room's task and by what listens to the socket.
+//!
+//! Two may speak on the socket, never both at once: the task that serves it, and the room, which says what it has just pushed as far as
+//! the machine takes it at once. So words for a peer that keeps up wake no task.
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -17,6 +21,13 @@ use tokio::{
 /// More than `peer_queue_messages_max` may wait for so long: that many come at once when many write while a commit takes its time.
 const BURST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A socket, as far as the room speaks on it.
+pub trait Line: Send + Sync {
+    /// Says of these what the machine takes at once, and takes out what is gone. `begun` bytes of the first have been said already, its
+    /// header included. What fails here fails again for the task that serves the socket.
+    fn say_now(&self, frames: &mut VecDeque<Bytes>, begun: &mut usize);
+}
+
 /// The queue to one socket.
 #[derive(Debug)]
 pub struct Outbox {
@@ -26,14 +37,30 @@ pub struct Outbox {
     messages_max: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// So many bytes of the first frame have been said, its header included.
+    begun: usize,
+    /// Until it is closed.
+    line: Option<Arc<dyn Line>>,
+    /// The task that serves the socket has its turn.
+    taken: bool,
     /// Since when the oldest of the frames has been waiting.
     since: Option<Instant>,
     pong: Option<Bytes>,
     close: Option<Goodbye>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("frames", &self.frames.len())
+            .field("bytes", &self.bytes)
+            .field("close", &self.close)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What to say last.
@@ -48,9 +75,11 @@ pub enum Goodbye {
 /// What the writer is to do next, beside sending the frames it has been given.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// First answer a ping, if so.
+    /// Of the first frame so many bytes have been said.
+    pub begun: usize,
+    /// After the frames answer a ping, if so.
     pub pong: Option<Bytes>,
-    /// Then send the frames, and close, if so.
+    /// Then close, if so.
     pub close: Option<Goodbye>,
 }
 
@@ -70,11 +99,18 @@ impl Outbox {
         Self { queue: Mutex::default(), changed: Notify::new(), bytes_max, messages_max }
     }
 
+    /// The same to a line that the room may speak on.
+    #[must_use]
+    pub fn on(self, line: Arc<dyn Line>) -> Self {
+        self.queue().line = Some(line);
+        self
+    }
+
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a frame at the end.
+    /// Puts a frame at the end. It is said with [`Self::flush`].
     pub fn push(&self, frame: Bytes) -> Result<(), TooSlow> {
         let mut queue = self.queue();
         if queue.close.is_some() {
@@ -84,17 +120,40 @@ impl Outbox {
         let since = *queue.since.get_or_insert_with(Instant::now);
         let many = queue.frames.len() >= self.messages_max && since.elapsed() >= BURST_PATIENCE;
         let full = many || (queue.bytes > 0 && queue.bytes + frame.len() > self.bytes_max);
-        if full {
-            queue.frames = VecDeque::new();
-            queue.bytes = 0;
-            queue.close = Some(Goodbye::Ours(CloseCode::Resync, "too slow"));
-        } else {
+        if !full {
             queue.bytes += frame.len();
             queue.frames.push_back(frame);
+            return Ok(());
+        }
+        // One that has been begun is said to its end, or nothing after it would be understood.
+        let begun = usize::from(queue.begun > 0);
+        queue.frames.truncate(begun);
+        queue.frames.shrink_to_fit();
+        queue.bytes = queue.frames.iter().map(Bytes::len).sum();
+        queue.say_goodbye(Goodbye::Ours(CloseCode::Resync, "too slow"));
+        drop(queue);
+        self.changed.notify_one();
+        Err(TooSlow)
+    }
+
+    /// Says what has been pushed, or has it said.
+    pub fn flush(&self) {
+        let mut queue = self.queue();
+        // Who has the turn looks again when it ends.
+        if queue.frames.is_empty() || queue.taken {
+            return;
+        }
+        let Queue { frames, bytes, begun, line, since, .. } = &mut *queue;
+        if let Some(line) = line.as_ref().filter(|_| *bytes <= TAKEN_BYTES) {
+            line.say_now(frames, begun);
+            *bytes = frames.iter().map(Bytes::len).sum();
+            if frames.is_empty() {
+                *since = None;
+                return;
+            }
         }
         drop(queue);
         self.changed.notify_one();
-        if full { Err(TooSlow) } else { Ok(()) }
     }
 
     /// Closes it after what is in it.
@@ -117,7 +176,7 @@ impl Outbox {
     }
 
     fn say_goodbye(&self, goodbye: Goodbye) {
-        self.queue().close.get_or_insert(goodbye);
+        self.queue().say_goodbye(goodbye);
         self.changed.notify_one();
     }
 
@@ -127,23 +186,28 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    /// Waits until there is something to do, and takes it: the frames to send come into `frames`, from which all have been sent.
-    pub async fn take(&self, frames: &mut VecDeque<Bytes>) -> Taken {
+    /// Waits until there is something to do, at the latest until `at`, and takes it: the frames to send come into `frames`, from which all
+    /// have been sent. Until it asks again, who has taken it is the only one to speak.
+    pub async fn take(&self, frames: &mut VecDeque<Bytes>, at: Instant) -> Taken {
         loop {
-            if let Some(taken) = self.try_take(frames) {
+            let due = Instant::now() >= at;
+            if let Some(taken) = self.try_take(frames, due) {
                 return taken;
             }
-            self.changed.notified().await;
+            // Whether it was notified or is due, it looks again.
+            let _ = tokio::time::timeout_at(at, self.changed.notified()).await;
         }
     }
 
-    fn try_take(&self, frames: &mut VecDeque<Bytes>) -> Option<Taken> {
+    fn try_take(&self, frames: &mut VecDeque<Bytes>, due: bool) -> Option<Taken> {
         frames.clear();
         frames.shrink_to(KEPT_PLACES);
         let mut queue = self.queue();
-        if queue.frames.is_empty() && queue.pong.is_none() && queue.close.is_none() {
+        queue.taken = due || !queue.frames.is_empty() || queue.pong.is_some() || queue.close.is_some();
+        if !queue.taken {
             return None;
         }
+        let begun = std::mem::take(&mut queue.begun);
         if queue.bytes <= TAKEN_BYTES {
             std::mem::swap(&mut queue.frames, frames);
             queue.bytes = 0;
@@ -155,7 +219,15 @@ impl Outbox {
             frames.push_back(frame);
         }
         queue.since = (!queue.frames.is_empty()).then(Instant::now);
-        Some(Taken { pong: queue.pong.take(), close: queue.close.clone().filter(|_| queue.frames.is_empty()) })
+        Some(Taken { begun, pong: queue.pong.take(), close: queue.close.clone().filter(|_| queue.frames.is_empty()) })
+    }
+}
+
+impl Queue {
+    fn say_goodbye(&mut self, goodbye: Goodbye) {
+        self.close.get_or_insert(goodbye);
+        // What is said last is said by the task that serves the socket, and after that nothing.
+        self.line = None;
     }
 }
 
@@ -167,20 +239,24 @@ mod tests {
         Bytes::from_static(b"frame")
     }
 
-    const SENT_AWAY: Taken = Taken { pong: None, close: Some(Goodbye::Ours(CloseCode::Resync, "too slow")) };
+    async fn take(outbox: &Outbox, frames: &mut VecDeque<Bytes>) -> Taken {
+        outbox.take(frames, Instant::now() + Duration::from_hours(1)).await
+    }
+
+    const SENT_AWAY: Taken = Taken { begun: 0, pong: None, close: Some(Goodbye::Ours(CloseCode::Resync, "too slow")) };
 
     #[tokio::test(start_paused = true)]
     async fn l10_a_burst_is_taken_and_who_does_not_take_it_is_sent_away() {
         let (outbox, mut frames) = (Outbox::new(1 << 20, 3), VecDeque::new());
         assert!((0..10).all(|_| outbox.push(frame()).is_ok()), "so many at once are nobody's fault");
-        outbox.take(&mut frames).await;
+        take(&outbox, &mut frames).await;
         assert_eq!(frames.len(), 10);
         for _ in 0..3 {
             outbox.push(frame()).unwrap();
         }
         tokio::time::advance(BURST_PATIENCE).await;
         assert_eq!(outbox.push(frame()), Err(TooSlow));
-        assert_eq!(outbox.take(&mut frames).await, SENT_AWAY);
+        assert_eq!(take(&outbox, &mut frames).await, SENT_AWAY);
         assert!(frames.is_empty());
     }
 
@@ -200,7 +276,7 @@ mod tests {
             let pushed: Vec<_> = (1..number).map(|_| outbox.push(frame())).collect();
             assert_eq!(pushed.last(), Some(&last), "{number} frames");
             let close = last.is_err().then_some(SENT_AWAY.close).flatten();
-            assert_eq!(outbox.take(&mut frames).await, Taken { pong: None, close });
+            assert_eq!(take(&outbox, &mut frames).await, Taken { begun: 0, pong: None, close });
             assert_eq!(frames.len(), if last.is_ok() { number } else { 0 });
         }
     }
@@ -212,7 +288,7 @@ mod tests {
             outbox.push(Bytes::from_static(b"first")).unwrap();
             assert_eq!(outbox.push(vec![0; bytes].into()), second, "5 + {bytes} bytes");
             let close = second.is_err().then_some(SENT_AWAY.close).flatten();
-            assert_eq!(outbox.take(&mut frames).await, Taken { pong: None, close });
+            assert_eq!(take(&outbox, &mut frames).await, Taken { begun: 0, pong: None, close });
             assert_eq!(frames.len(), if second.is_ok() { 2 } else { 0 });
         }
     }
@@ -227,7 +303,7 @@ mod tests {
         outbox.close(CloseCode::ComeBack, "done");
         let mut rounds = Vec::new();
         loop {
-            let taken = outbox.take(&mut frames).await;
+            let taken = take(&outbox, &mut frames).await;
             rounds.push(frames.len());
             if taken.close.is_some() {
                 break;
@@ -236,12 +312,71 @@ mod tests {
         assert_eq!(rounds, [1, 1, 2]);
     }
 
+    /// A machine that takes so many bytes, as if frames had no headers.
+    #[derive(Default)]
+    struct Takes {
+        bytes: Mutex<usize>,
+        said: Mutex<Vec<u8>>,
+    }
+
+    impl Line for Takes {
+        fn say_now(&self, frames: &mut VecDeque<Bytes>, begun: &mut usize) {
+            let mut left = self.bytes.lock().unwrap();
+            while let Some(first) = frames.front() {
+                let more = (first.len() - *begun).min(*left);
+                self.said.lock().unwrap().extend_from_slice(&first[*begun..*begun + more]);
+                (*left, *begun) = (*left - more, *begun + more);
+                if *begun < first.len() {
+                    return;
+                }
+                *begun = 0;
+                frames.pop_front();
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_room_says_what_the_machine_takes_and_the_task_says_the_rest() {
+        let line = Arc::new(Takes { bytes: Mutex::new(8), said: Mutex::default() });
+        let (outbox, mut frames) = (Outbox::new(1 << 20, 100).on(line.clone()), VecDeque::new());
+        outbox.push(frame()).unwrap();
+        outbox.flush();
+        assert_eq!(*line.said.lock().unwrap(), b"frame");
+        outbox.push(frame()).unwrap();
+        outbox.flush();
+        assert_eq!(*line.said.lock().unwrap(), b"framefra");
+        assert_eq!(take(&outbox, &mut frames).await, Taken { begun: 3, pong: None, close: None });
+        assert_eq!(frames, [frame()]);
+        // While the task has its turn, what comes waits for it.
+        *line.bytes.lock().unwrap() = 8;
+        outbox.push(frame()).unwrap();
+        outbox.flush();
+        assert_eq!(*line.said.lock().unwrap(), b"framefra");
+        assert_eq!(take(&outbox, &mut frames).await, Taken { begun: 0, pong: None, close: None });
+        // And it has its turn when it is time for a heartbeat, too.
+        outbox.take(&mut frames, Instant::now()).await;
+        outbox.push(frame()).unwrap();
+        outbox.flush();
+        assert_eq!(*line.said.lock().unwrap(), b"framefra");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_sent_away_in_the_middle_of_a_frame_hears_the_end_of_it() {
+        let line = Arc::new(Takes { bytes: Mutex::new(2), said: Mutex::default() });
+        let (outbox, mut frames) = (Outbox::new(9, 100).on(line), VecDeque::new());
+        outbox.push(frame()).unwrap();
+        outbox.flush();
+        assert_eq!(outbox.push(frame()), Err(TooSlow));
+        assert_eq!(take(&outbox, &mut frames).await, Taken { begun: 2, ..SENT_AWAY });
+        assert_eq!(frames, [frame()]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn of_many_pings_only_the_last_is_answered() {
         let (outbox, mut frames) = (Outbox::new(9, 100), VecDeque::new());
         for body in [&b"en"[..], b"to"] {
             outbox.pong(Bytes::from_static(body));
         }
-        assert_eq!(outbox.take(&mut frames).await, Taken { pong: Some(Bytes::from_static(b"to")), close: None });
+        assert_eq!(take(&outbox, &mut frames).await, Taken { begun: 0, pong: Some(Bytes::from_static(b"to")), close: None });
     }
 }

@@ -51,6 +51,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 /// A full room waits so long for words to be saved before it turns new ones away.
 const PATIENCE_WHEN_FULL: Duration = Duration::from_millis(500);
+/// Places that are kept for those who are told something in a round.
+const TOLD_KEPT: usize = 16;
 /// Input taken in one round before the room is asked for a batch.
 const ROUND_MAX: usize = 1_024;
 
@@ -186,6 +188,8 @@ impl Stale {
 struct Live {
     room: Room,
     outboxes: HashMap<PeerId, Arc<Outbox>>,
+    /// Who has been told something in this round.
+    told: Vec<PeerId>,
     appending: Option<oneshot::Receiver<Appended>>,
     loading: Option<Loading>,
     stale: Stale,
@@ -295,6 +299,8 @@ impl Task {
             live.answer();
             self.compact(&mut live);
             self.append(&mut live).await;
+            // After the next batch has been handed over, so that it does not wait for this one's readers.
+            live.flush();
             self.load(&mut live);
             self.watch_head(&mut live);
             *self.backlog.lock().unwrap_or_else(PoisonError::into_inner) = live.room.backlog();
@@ -504,6 +510,7 @@ impl Live {
         Self {
             room,
             outboxes: HashMap::new(),
+            told: Vec::new(),
             appending: None,
             loading: None,
             stale: Stale::default(),
@@ -536,6 +543,7 @@ impl Live {
                     if self.outboxes.get(&peer).is_some_and(|outbox| outbox.push(frame).is_err()) {
                         slow.push(peer);
                     }
+                    self.told.push(peer);
                 }
                 Effect::Close(peer, code, why) => {
                     if let Some(outbox) = self.outboxes.remove(&peer) {
@@ -556,6 +564,16 @@ impl Live {
             }
             self.perform(effects);
         }
+    }
+
+    /// Has everybody who was told something hear it: each once, and in the order in which they were told.
+    fn flush(&mut self) {
+        for peer in self.told.drain(..) {
+            if let Some(outbox) = self.outboxes.get(&peer) {
+                outbox.flush();
+            }
+        }
+        self.told.shrink_to(TOLD_KEPT);
     }
 
     /// Answers who asked for committed state, if the room is settled. Who asked may have given up.

@@ -167,7 +167,7 @@ async fn everything_is_said_once_and_in_order_to_one_who_reads_slowly() {
     assert_eq!(&expected[..2], &[0x82, 0], "never masked");
     let mut saying = bodies.clone();
     let speaking = async {
-        say(&ours, Kind::Binary, &mut saying).await.unwrap();
+        say(&ours, Kind::Binary, &mut saying, 0).await.unwrap();
         assert!(saying.is_empty());
     };
     let mut heard = vec![0; expected.len()];
