@@ -63,9 +63,11 @@ const NOTHING: &[u8] = &[1, 1, 0];
 /// How `saved` begins (SPEC H3).
 const SAVED: u8 = 101;
 
-/// What a socket needs. Cheap to clone.
+/// What a socket needs. Cheap to clone, and to hold for as long as a socket lives.
 #[derive(Clone)]
-pub struct Gateway {
+pub struct Gateway(Arc<Parts>);
+
+struct Parts {
     store: Store,
     sessions: Sessions,
     rooms: Rooms,
@@ -92,14 +94,14 @@ impl Gateway {
     /// A gateway for pages that come from exactly this origin, e.g. `https://samspil.example`.
     #[must_use]
     pub fn new(store: Store, sessions: Sessions, rooms: Rooms, clock: Clock, limits: Limits, origin: HeaderValue) -> Self {
-        Self { store, sessions, rooms, clock, limits, origin, open: Arc::default() }
+        Self(Arc::new(Parts { store, sessions, rooms, clock, limits, origin, open: Arc::default() }))
     }
 
     /// Waits until the last socket is gone: every one has then been told why.
     pub async fn all_gone(&self) {
         loop {
-            let last_gone = self.open.last_gone.notified();
-            if self.open.sockets().is_empty() {
+            let last_gone = self.0.open.last_gone.notified();
+            if self.0.open.sockets().is_empty() {
                 return;
             }
             last_gone.await;
@@ -116,13 +118,13 @@ where
 }
 
 async fn upgrade(State(gateway): State<Gateway>, Path(document): Path<String>, mut request: Request) -> Result<Response, Problem> {
-    if request.headers().get(header::ORIGIN) != Some(&gateway.origin) {
+    if request.headers().get(header::ORIGIN) != Some(&gateway.0.origin) {
         return Err(Problem::forbidden());
     }
     let Some(accept) = websocket::accept(request.method(), request.headers()) else {
         return Err(Problem::invalid("a live document is opened as a WebSocket of version 13"));
     };
-    let signed_in = gateway.sessions.authenticate(request.headers(), gateway.clock.now()).await?;
+    let signed_in = gateway.0.sessions.authenticate(request.headers(), gateway.0.clock.now()).await?;
     let document = Uuid::parse_str(&document).map(DocumentId).ok();
     let samspil = offers_ours(request.headers());
     let upgraded = hyper::upgrade::on(&mut request);
@@ -132,8 +134,8 @@ async fn upgrade(State(gateway): State<Gateway>, Path(document): Path<String>, m
         let _place = place;
         let Some(socket) = Socket::of(upgraded).await else { return };
         match (signed_in, document) {
-            (None, _) => close(socket, &gateway.limits, CloseCode::SignIn, "sign in").await,
-            (Some(_), None) => close(socket, &gateway.limits, CloseCode::NotFound, why(CloseCode::NotFound)).await,
+            (None, _) => close(socket, &gateway.0.limits, CloseCode::SignIn, "sign in").await,
+            (Some(_), None) => close(socket, &gateway.0.limits, CloseCode::NotFound, why(CloseCode::NotFound)).await,
             (Some(signed_in), Some(document)) => gateway.serve(socket, document, signed_in, samspil).await,
         }
     });
@@ -184,20 +186,20 @@ impl Gateway {
     async fn serve(self, socket: Socket, document: DocumentId, signed_in: SignedIn, samspil: bool) {
         let (person, session) = (signed_in.principal.person, signed_in.principal.session);
         let Some(_place) = self.take_place(session) else {
-            return close(socket, &self.limits, CloseCode::ComeBack, "too many open pages").await;
+            return close(socket, &self.0.limits, CloseCode::ComeBack, "too many open pages").await;
         };
         let speaking = Arc::new(Speaking { stream: socket.stream.clone(), sent: Traffic::new("out") });
-        let outbox = Outbox::new(self.limits.peer_queue_bytes_max, self.limits.peer_queue_messages_max).on(speaking.clone());
+        let outbox = Outbox::new(self.0.limits.peer_queue_bytes_max, self.0.limits.peer_queue_messages_max).on(speaking.clone());
         let outbox = Arc::new(outbox);
         // Boxed, because a socket that lives for hours holds the memory of all that happens in its first moment.
         let (room, peer) = match Box::pin(self.enter(document, &signed_in, samspil, outbox.clone())).await {
             Ok(entered) => entered,
-            Err((code, why)) => return close(socket, &self.limits, code, why).await,
+            Err((code, why)) => return close(socket, &self.0.limits, code, why).await,
         };
         drop(signed_in);
         metrics::gauge!("samspil_peers").increment(1);
         let began = Instant::now();
-        let mut reader = Reader::new(&socket, outbox.clone(), &self.limits);
+        let mut reader = Reader::new(&socket, outbox.clone(), &self.0.limits);
         let (ended, closed) = {
             let mut writing = pin!(write(&speaking, &outbox).fuse());
             let ended = tokio::select! {
@@ -243,7 +245,7 @@ impl Gateway {
                 return Err((CloseCode::ComeBack, "not available at the moment"));
             }
         };
-        self.rooms.join(document, newcomer, outbox).await.map_err(|code| (code, why(code)))
+        self.0.rooms.join(document, newcomer, outbox).await.map_err(|code| (code, why(code)))
     }
 
     /// Passes on what the peer says, until it ends. Answers why it did.
@@ -264,7 +266,7 @@ impl Gateway {
             }
             if is_use && seen.elapsed() >= SEEN_EVERY {
                 seen = Instant::now();
-                if let Err(error) = Box::pin(self.sessions.seen(session, self.clock.now())).await {
+                if let Err(error) = Box::pin(self.0.sessions.seen(session, self.0.clock.now())).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "a sign-in in use was not noted");
                 }
             }
@@ -274,9 +276,9 @@ impl Gateway {
     /// Versions first, then what they stand for: a change in between shows as an old version and is loaded again.
     async fn newcomer(&self, signed_in: &SignedIn, samspil: bool) -> crate::store::Result<Option<Newcomer>> {
         let (person, session) = (signed_in.principal.person, signed_in.principal.session);
-        let versions = self.store.versions(&[], &[person], &[session]).await?;
-        let Some(signed_in) = self.sessions.current(session, self.clock.now()).await? else { return Ok(None) };
-        let Some(row) = self.store.person(person).await? else { return Ok(None) };
+        let versions = self.0.store.versions(&[], &[person], &[session]).await?;
+        let Some(signed_in) = self.0.sessions.current(session, self.0.clock.now()).await? else { return Ok(None) };
+        let Some(row) = self.0.store.person(person).await? else { return Ok(None) };
         Ok(Some(Newcomer {
             person_version: versions.persons.get(&person).copied().unwrap_or(-1),
             session_version: versions.sessions.get(&session).copied().unwrap_or(-1),
@@ -289,12 +291,12 @@ impl Gateway {
 
     /// One of the session's places for sockets; given back when dropped.
     fn take_place(&self, session: SessionId) -> Option<PlaceTaken> {
-        let mut open = self.open.sockets();
+        let mut open = self.0.open.sockets();
         let taken = open.entry(session).or_default();
-        (*taken < self.limits.sockets_per_session_max).then(|| {
+        (*taken < self.0.limits.sockets_per_session_max).then(|| {
             *taken += 1;
             metrics::gauge!("samspil_sockets").increment(1);
-            PlaceTaken { session, open: self.open.clone() }
+            PlaceTaken { session, open: self.0.open.clone() }
         })
     }
 }

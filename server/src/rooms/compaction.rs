@@ -1,6 +1,8 @@
 //! Snapshots: the live document, a replay of the log and the state that this makes must have the same content, and only then is the state
 //! kept, so that a snapshot can never say something that the log does not (G4). And the proof of the same, as a command.
 
+use std::sync::Arc;
+
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
@@ -53,7 +55,7 @@ impl Outcome {
 }
 
 /// Makes a snapshot of the log up to this seq, where the live content had this hash, beside everything else.
-pub(super) fn start(around: &Surroundings, document: DocumentId, seq: u64, content_sha256: [u8; 32]) -> oneshot::Receiver<Outcome> {
+pub(super) fn start(around: &Arc<Surroundings>, document: DocumentId, seq: u64, content_sha256: [u8; 32]) -> oneshot::Receiver<Outcome> {
     let (answer, answered) = oneshot::channel();
     let around = around.clone();
     let main = around.main.clone();

@@ -67,7 +67,7 @@ pub struct RoomHandle {
 #[derive(Clone)]
 pub struct Rooms {
     registry: Arc<Registry>,
-    around: Surroundings,
+    around: Arc<Surroundings>,
     threads: Arc<Vec<Handle>>,
     spread: RandomState,
 }
@@ -104,7 +104,8 @@ impl Rooms {
         let ended = sessions.ended();
         let rooms = Self {
             registry: Arc::new(Registry::empty()),
-            around: Surroundings { store, sessions, journal, clock, limits, quarantine, replays: Replays::new(), main: Handle::current() },
+            around: Surroundings { store, sessions, journal, clock, limits, quarantine, replays: Replays::new(), main: Handle::current() }
+                .into(),
             threads: Arc::new((0..threads).map(room_thread).collect()),
             spread: RandomState::new(),
         };

@@ -705,7 +705,6 @@ impl Room {
         self.head = log.head;
         self.foretold = None;
         self.document = Some(document);
-        self.measure(now, out);
         self.answer(now, out);
     }
 

@@ -132,7 +132,6 @@ pub struct Watched {
 }
 
 /// What every room's task works with.
-#[derive(Clone)]
 pub struct Surroundings {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
@@ -152,7 +151,7 @@ pub(super) struct Task {
     pub(super) inbox: mpsc::Receiver<Input>,
     pub(super) watched: Arc<Mutex<Watched>>,
     pub(super) backlog: Arc<Mutex<Backlog>>,
-    pub(super) around: Surroundings,
+    pub(super) around: Arc<Surroundings>,
     pub(super) registry: Arc<Registry>,
 }
 
@@ -686,6 +685,7 @@ mod tests {
             replays: Replays::new(),
             main: Handle::current(),
         };
+        let around = Arc::new(around);
         let (document, (_, inbox)) = (DocumentId(uuid::Uuid::nil()), mpsc::channel(1));
         Task { document, thread: 0, inbox, watched: Arc::default(), backlog: Arc::default(), around, registry: Arc::new(Registry::empty()) }
     }

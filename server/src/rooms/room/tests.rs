@@ -241,6 +241,36 @@ fn who_comes_while_the_room_is_asleep_is_told_what_the_log_says_and_words_wait()
     assert_eq!(room.next_batch(now(), &mut out).unwrap().rows.len(), 1);
 }
 
+/// A caret stands in words, and says nothing to who does not have them.
+#[test]
+fn p7_a_caret_is_shown_after_the_words_that_were_sent_before_it() {
+    let mut disk = Disk::new();
+    let mut room = room(&disk);
+    let (leader, head) = (join(&mut room, LEADER), join(&mut room, HEAD));
+    let caret = |client, clock| frame::awareness([(client, clock, "{}")].into_iter());
+    let mut out = Vec::new();
+    room.frame(leader, &caret(7, 1), now(), &mut out);
+    assert_eq!(told(&out), ["2: presence"], "nothing is on its way");
+    out.clear();
+    room.frame(leader, &typed(7, "Vores "), now(), &mut out);
+    room.frame(leader, &caret(7, 2), now(), &mut out);
+    room.frame(head, &caret(8, 1), now(), &mut out);
+    assert_eq!(told(&out), ["1: presence"], "who has written nothing is shown at once");
+    out.clear();
+    let batch = room.next_batch(now(), &mut out).unwrap();
+    // Words that come while others are on their way.
+    room.frame(leader, &typed(7, "Vores fælles "), now(), &mut out);
+    room.frame(leader, &caret(7, 3), now(), &mut out);
+    room.appended(&disk.commit(&batch), now(), &mut out);
+    assert_eq!(told(&out), ["1: saved 1 at 2", "2: sync 2", "2: presence"]);
+    out.clear();
+    // Where nothing can be saved, people are seen all the same.
+    room.tick(now(), &mut out);
+    assert_eq!(told(&out), ["2: presence"]);
+    room.leave(leader, &mut Vec::new());
+    assert!(room.held.is_empty());
+}
+
 #[test]
 fn g2_nobody_is_shown_words_before_they_are_on_disk() {
     let mut disk = Disk::new();
