@@ -9,7 +9,7 @@ use openidconnect::{
 use samspil_server::{
     app::{App, Running},
     clock::Clock,
-    config::{Config, Limits, Mail, Oidc, Provider, Secret, StepUp, VerifyFor},
+    config::{Config, Limits, Mail, Oidc, Provider, Secret, StepUp, Timestamps, VerifyFor},
     domain::{claims::RoleMapping, ids::imported},
 };
 use sqlx::{
@@ -83,6 +83,8 @@ async fn serve(judge: &Judge, database: &PgConnectOptions, data_dir: &std::path:
         mail: Mail::None,
         mail_from: None,
         mail_gather_s: 600,
+        timestamps: Timestamps::default(),
+        journal_dir: None,
         was_url: None,
         step_up: StepUp::default(),
         step_up_skew_s: 5,

@@ -31,7 +31,7 @@ enum For {
     Socket,
 }
 
-const ROUTES: [(&str, &str, For); 36] = [
+const ROUTES: [(&str, &str, For); 38] = [
     ("GET", "/", For::Everybody(200)),
     ("GET", "/healthz", For::Everybody(200)),
     ("GET", "/readyz", For::Everybody(200)),
@@ -62,6 +62,8 @@ const ROUTES: [(&str, &str, For); 36] = [
     ("GET", "/api/documents/{id}", For::Readers),
     ("GET", "/api/documents/{id}/content", For::Readers),
     ("GET", "/api/documents/{id}/pdf", For::Readers),
+    ("GET", "/api/documents/{id}/journal", For::Readers),
+    ("POST", "/api/documents/{id}/journal/again", For::NotYet(409)),
     ("GET", "/api/documents/{id}/meetings", For::Readers),
     ("GET", "/api/documents/{id}/threads", For::Readers),
     ("GET", "/api/documents/{id}/mentionable", For::Commenters),

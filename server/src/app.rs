@@ -32,7 +32,8 @@ use crate::http::door::{self, OwnOrigin, Patience};
 use crate::http::health::{self, Stopping};
 use crate::http::pace::Pace;
 use crate::http::web::{self, Pages};
-use crate::http::{self, Counter, Site, notices, problem};
+use crate::http::{self, Counter, Outside, Site, notices, problem};
+use crate::journal::Courier;
 use crate::keys::{self, Keys, Places};
 use crate::mail::{self, Postman};
 use crate::notary::Notary;
@@ -43,6 +44,7 @@ use crate::stop_points::{self, StopPoint};
 use crate::store::Store;
 use crate::store::setup::SchemaError;
 use crate::telemetry;
+use crate::timestamps::{self, Stamper};
 
 /// Starts the server.
 #[derive(Debug)]
@@ -61,6 +63,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Time stamps cannot be asked for.
+    #[error(transparent)]
+    Timestamps(#[from] timestamps::Error),
     /// The database cannot be used, or its schema is not this build's.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -190,11 +195,19 @@ impl App {
             step_ups,
             notary: notary.clone(),
             counter: Counter::new(config.verify_for),
-            papers,
+            papers: papers.clone(),
+            outside: Outside { folder: config.journal_dir.is_some(), stamps: !config.timestamps.urls.is_empty() },
             site,
             limits: Arc::new(config.limits.clone()),
         };
         serving.push(tokio::spawn(connections::serve(listener, router(parts, api), config.limits.clone(), stop_accepting.clone())));
+        if let Some(dir) = config.journal_dir.clone() {
+            let courier = Courier::new(store.clone(), papers.clone(), clock, dir);
+            serving.push(tokio::spawn(courier.work(stop_accepting.clone())));
+        }
+        if let Some(stamper) = Stamper::new(store.clone(), clock, &config.timestamps)? {
+            serving.push(tokio::spawn(stamper.work(stop_accepting.clone())));
+        }
         let gather = chrono::Duration::seconds(config.mail_gather_s.into());
         if let Some(postman) = Postman::new(store.clone(), clock, &config.mail, config.mail_from.as_deref(), &public_url, gather)? {
             serving.push(tokio::spawn(postman.work(stop_accepting.clone())));

@@ -110,6 +110,15 @@ pub struct Settings {
     /// Seconds for which news is gathered before one mail tells of it.
     #[arg(long, env = "SAMSPIL_MAIL_GATHER_S", default_value_t = 600, value_name = "SECONDS")]
     pub mail_gather_s: u32,
+    /// Whom to ask for time stamps (RFC 3161), separated by commas; two authorities are better than one.
+    #[arg(long, env = "SAMSPIL_TIMESTAMP_URLS", value_delimiter = ',', value_name = "URL")]
+    pub timestamp_urls: Vec<String>,
+    /// PEM file with the certificates that those authorities' own must lead to.
+    #[arg(long, env = "SAMSPIL_TIMESTAMP_CA_FILE", value_name = "FILE")]
+    pub timestamp_ca_file: Option<PathBuf>,
+    /// Folder from which the records system takes signed agreements: a PDF and a description of each.
+    #[arg(long, env = "SAMSPIL_JOURNAL_DIR", value_name = "DIR")]
+    pub journal_dir: Option<PathBuf>,
     /// The municipality's accessibility statement at was.digst.dk; `/was` leads there.
     #[arg(long, env = "SAMSPIL_WAS_URL", value_name = "URL")]
     pub was_url: Option<String>,
@@ -189,6 +198,10 @@ pub struct Config {
     pub mail_from: Option<String>,
     /// Seconds for which news is gathered before one mail tells of it.
     pub mail_gather_s: u32,
+    /// Whom to ask for time stamps.
+    pub timestamps: Timestamps,
+    /// Where the records system takes signed agreements from; `None`: there is none.
+    pub journal_dir: Option<PathBuf>,
     /// The accessibility statement.
     pub was_url: Option<String>,
     /// How a sign-in is made anew for a signature.
@@ -203,6 +216,15 @@ pub struct Config {
     pub verify_for: VerifyFor,
     /// What may come from outside.
     pub limits: Limits,
+}
+
+/// Whom to ask for time stamps.
+#[derive(Clone, Debug, Default)]
+pub struct Timestamps {
+    /// Their addresses.
+    pub urls: Vec<String>,
+    /// The certificates that their own must lead to, in PEM form.
+    pub certificates: String,
 }
 
 /// The identity provider.
@@ -305,6 +327,7 @@ impl Settings {
             self.smtp_url_file.as_deref(),
             "smtps://samspil:secret@mail.example.dk",
         );
+        let timestamps = self.timestamps(&mut check);
         let common = self.common(&mut check);
         let (Some((listen, public_url)), Some(database_url), Some(oidc)) = (common, database_url, oidc) else {
             return Err(Error(check.wrong));
@@ -326,6 +349,8 @@ impl Settings {
             mail: smtp.map_or(Mail::None, Mail::Smtp),
             mail_from: self.mail_from.clone(),
             mail_gather_s: self.mail_gather_s,
+            timestamps,
+            journal_dir: self.journal_dir.clone(),
             was_url: self.was_url.clone(),
             step_up: StepUp {
                 levels: self.oidc_step_up_levels.iter().filter(|level| !level.is_empty()).cloned().collect(),
@@ -346,6 +371,9 @@ impl Settings {
             check.add("SAMSPIL_OIDC_ISSUER", "is set, but the demo has its own provider and its own clock; unset it", "");
         }
         let (seal_key, token_key) = self.keys(&mut check);
+        if !self.timestamp_urls.is_empty() {
+            check.add("SAMSPIL_TIMESTAMP_URLS", "is set, but the demo's clock is its own and no authority's; unset it", "");
+        }
         let demo_idp = check.address("SAMSPIL_DEMO_IDP_LISTEN", &self.demo_idp_listen, "127.0.0.1:8081");
         let (Some((listen, public_url)), Some(demo_idp)) = (self.common(&mut check), demo_idp) else {
             return Err(Error(check.wrong));
@@ -371,6 +399,8 @@ impl Settings {
             mail: Mail::Files(self.data_dir.join("mail")),
             mail_from: self.mail_from.clone(),
             mail_gather_s: self.mail_gather_s,
+            timestamps: Timestamps::default(),
+            journal_dir: self.journal_dir.clone(),
             was_url: self.was_url.clone(),
             step_up: StepUp { levels: vec![DEMO_LEVEL.to_owned()], asked: AskedAs::AcrValues },
             step_up_skew_s: self.oidc_step_up_skew_s,
@@ -439,6 +469,33 @@ impl Settings {
             keys::wrong_token_key,
         );
         (seal, token)
+    }
+
+    fn timestamps(&self, check: &mut Check) -> Timestamps {
+        if self.timestamp_urls.is_empty() {
+            return Timestamps::default();
+        }
+        for url in self.timestamp_urls.iter().filter(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+            check.add("SAMSPIL_TIMESTAMP_URLS", format!("{url:?} is not http(s)://"), "https://tsa.example.dk/tsr");
+        }
+        let example = "/etc/samspil/timestamp-ca.pem";
+        let certificates = match self.timestamp_ca_file.as_deref().map(std::fs::read_to_string) {
+            None => {
+                check.add("SAMSPIL_TIMESTAMP_CA_FILE", "is not set; an authority that nobody vouches for proves nothing", example);
+                String::new()
+            }
+            Some(Err(error)) => {
+                check.add("SAMSPIL_TIMESTAMP_CA_FILE", format!("cannot be read: {error}"), example);
+                String::new()
+            }
+            Some(Ok(pem)) => {
+                if let Err(error) = samspil_evidence::timestamp::Authorities::from_pem(pem.as_bytes()) {
+                    check.add("SAMSPIL_TIMESTAMP_CA_FILE", error.to_string(), example);
+                }
+                pem
+            }
+        };
+        Timestamps { urls: self.timestamp_urls.clone(), certificates }
     }
 
     fn oidc(&self, check: &mut Check) -> Option<Oidc> {

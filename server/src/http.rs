@@ -26,6 +26,7 @@ mod documents;
 pub mod door;
 mod goals;
 pub mod health;
+mod journal;
 mod me;
 pub mod notices;
 pub mod origin;
@@ -43,6 +44,7 @@ mod threads;
 mod verifications;
 pub mod web;
 
+pub use journal::Outside;
 pub use me::Site;
 pub use verifications::Counter;
 
@@ -65,6 +67,8 @@ pub struct Parts {
     pub counter: Counter,
     /// Documents on paper.
     pub papers: Papers,
+    /// Who there is for signed agreements.
+    pub outside: Outside,
     /// What the operator has set.
     pub site: Site,
     /// What may come from outside.
@@ -95,6 +99,8 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(documents::head))
         .routes(routes!(documents::content))
         .routes(routes!(papers::pdf))
+        .routes(routes!(journal::delivery))
+        .routes(routes!(journal::again))
         .routes(routes!(documents::meetings))
         .routes(routes!(threads::list, threads::begin))
         .routes(routes!(threads::read))

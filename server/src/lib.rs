@@ -19,10 +19,12 @@ pub mod import;
 pub mod telemetry;
 
 pub mod auth;
+pub mod journal;
 pub mod mail;
 pub mod notary;
 pub mod papers;
 pub mod rooms;
+pub mod timestamps;
 
 pub mod keys;
 pub mod store;

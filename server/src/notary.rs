@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use samspil_evidence::{
-    Hash, checkpoint,
-    package::{APPROVAL, Approval, Contents, Package, approval_seal},
+    Hash,
+    checkpoint::{self, Inclusion},
+    package::{APPROVAL, Approval, Contents, Package, TimeStamp, approval_seal},
     seal::{self, PublicKey},
     sha256,
     statement::{self, Statement},
@@ -26,6 +27,7 @@ use crate::{
         self, Store, Transaction, audit,
         checkpoints::{self, CheckpointRow, SealKeyRow},
         signoffs::{ApprovalRow, EvidenceRow},
+        timestamps::StampRow,
     },
 };
 
@@ -145,13 +147,7 @@ impl Notary {
             return Err(Unpackable::NoEvidence);
         }
         // The checkpoint before the trail: whatever it has is in the trail that is read afterwards.
-        let checkpoint = match self.store.newest_checkpoint().await? {
-            Some(newest) => {
-                let mut heads = self.store.checkpoint_heads(newest.number).await?;
-                checkpoint::include(&mut heads, frozen.agreement.0).map(|inclusion| (newest.note, inclusion))
-            }
-            None => None,
-        };
+        let (checkpoint, timestamps) = self.checkpoint_of(frozen.agreement.0).await?;
         let contents = Contents {
             document: document.0,
             content: frozen.content.to_vec(),
@@ -160,7 +156,7 @@ impl Notary {
             approvals,
             trail: self.store.trail(frozen.agreement.0).await?,
             checkpoint,
-            timestamps: Vec::new(),
+            timestamps,
             keys: self.store.seal_keys().await?.into_iter().map(|row| row.key).collect(),
             made_at: now,
         };
@@ -168,6 +164,23 @@ impl Notary {
         // Hashing some megabytes is no work for the threads that answer.
         let packed = tokio::task::spawn_blocking(move || Package::seal(contents, keys.seal()).to_bytes()).await;
         packed.map_err(|error| store::Error::Database(sqlx::Error::Io(std::io::Error::other(error))).into())
+    }
+
+    /// The newest checkpoint that has the trail, with what outside authorities said about it: a stamped one that has the last approval goes
+    /// before a newer one that nobody has stamped yet.
+    async fn checkpoint_of(&self, trail: Uuid) -> store::Result<(Option<(String, Inclusion)>, Vec<TimeStamp>)> {
+        let stamped = self.store.newest_stamped_checkpoint().await?;
+        let last = self.store.last_signed(trail).await?;
+        if let Some(row) = stamped
+            && let Some(inclusion) = checkpoint::include(&mut self.store.checkpoint_heads(row.number).await?, trail)
+            && last.is_none_or(|last| inclusion.seq >= last)
+        {
+            let stamps = self.store.stamps(row.number).await?.into_iter().map(stamp);
+            return Ok((Some((row.note, inclusion)), stamps.collect()));
+        }
+        let Some(row) = self.store.newest_checkpoint().await? else { return Ok((None, Vec::new())) };
+        let inclusion = checkpoint::include(&mut self.store.checkpoint_heads(row.number).await?, trail);
+        Ok((inclusion.map(|inclusion| (row.note, inclusion)), Vec::new()))
     }
 
     /// Token and provider's key of an approval.
@@ -350,4 +363,8 @@ impl Findings {
         }
         self.expect(keys.len() == taken.len(), || "there are seal keys that were never taken into use".to_owned());
     }
+}
+
+fn stamp(row: StampRow) -> TimeStamp {
+    TimeStamp { authority: row.authority, answer: row.answer, certificates: row.certificates }
 }

@@ -15,6 +15,7 @@ pub mod documents;
 pub mod goals;
 pub mod governance;
 pub mod import;
+pub mod journal;
 pub mod log;
 pub mod mail;
 pub mod meetings;
@@ -27,6 +28,7 @@ pub mod sessions;
 pub mod setup;
 pub mod sign_ins;
 pub mod signoffs;
+pub mod timestamps;
 
 /// The database, as the role that may not alter the trail. Cheap to clone.
 #[derive(Clone, Debug)]

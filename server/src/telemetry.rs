@@ -48,6 +48,11 @@ pub const FIGURES: &[Figure] = &[
     ),
     ("samspil_commit_seconds", Kind::Histogram, "How long writing one batch to the log took, by outcome."),
     ("samspil_database_connections", Kind::Gauge, "Connections to the database, by state: used, idle."),
+    (
+        "samspil_deliveries_total",
+        Kind::CounterBy("outcome", &["delivered", "failed", "given_up"]),
+        "Deliveries to the records system, by what came of trying: failed ones are tried again.",
+    ),
     ("samspil_flagged_sessions_total", Kind::Counter, "Sessions closed because their updates took more time than peer_cpu_ms_per_10s."),
     ("samspil_frame_bytes_total", Kind::CounterBy("direction", &["in", "out"]), "Bytes in frames over live sockets."),
     ("samspil_frames_total", Kind::CounterBy("direction", &["in", "out"]), "Frames over live sockets."),
@@ -78,6 +83,11 @@ pub const FIGURES: &[Figure] = &[
         "Snapshots tried; differs: the log and the live document were not the same, and the log won.",
     ),
     ("samspil_sockets", Kind::Gauge, "Live sockets, also those that have not joined a room yet."),
+    (
+        "samspil_timestamps_total",
+        Kind::CounterBy("outcome", &["stamped", "failed"]),
+        "Time stamps asked for, by what came of it: failed ones are asked for again.",
+    ),
     ("samspil_unacknowledged_age_seconds", Kind::Gauge, "How long the oldest update that is not on disk yet has been waiting."),
     ("samspil_updates_committed_total", Kind::Counter, "Updates on disk since the start."),
 ];

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use samspil_server::app::{App, Running};
 use samspil_server::bench::{self, Wanted};
 use samspil_server::clock::Clock;
-use samspil_server::config::{AskedAs, Config, Limits, Mail, Oidc, Provider, Secret, StepUp, VerifyFor};
+use samspil_server::config::{AskedAs, Config, Limits, Mail, Oidc, Provider, Secret, StepUp, Timestamps, VerifyFor};
 use samspil_server::domain::claims::RoleMapping;
 use samspil_server::store::Store;
 use serde_json::Value;
@@ -166,6 +166,8 @@ fn config(database: &Database, data_dir: &DataDir, limits: Limits) -> Config {
         mail_from: None,
         mail_gather_s: 600,
         mail: Mail::Files(data_dir.path().join("mail")),
+        timestamps: Timestamps::default(),
+        journal_dir: None,
         was_url: None,
         step_up: StepUp { levels: vec!["urn:samspil:demo:fresh".to_owned()], asked: AskedAs::AcrValues },
         step_up_skew_s: 5,

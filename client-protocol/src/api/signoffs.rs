@@ -31,6 +31,10 @@ pub struct Signing {
     pub has_package: bool,
     /// When the checkpoint that has all of it was made.
     pub checkpoint_at: Option<DateTime<Utc>>,
+    /// When an outside authority stamped a checkpoint that has the last approval; absent: not yet.
+    pub stamped_at: Option<DateTime<Utc>>,
+    /// Are outside authorities asked at all?
+    pub stamps_asked: bool,
     /// In a demonstration: it proves nothing about anybody.
     pub demonstration: bool,
     /// The server's now.
@@ -224,4 +228,22 @@ pub struct CheckedApproval {
     pub issuer: String,
     /// Made in a demonstration.
     pub demonstration: bool,
+}
+
+/// How a signed agreement's way to the records system stands: `GET /api/documents/{id}/journal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Delivery {
+    /// `queued`, `retrying`, `delivered`, `given_up`.
+    pub status: String,
+    /// The case it was filed under.
+    pub case_number: Option<String>,
+    /// When it arrived.
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it did not arrive the last time; only for whoever can do something about it.
+    pub error: Option<String>,
+    /// May I have it tried again?
+    pub may_retry: bool,
 }

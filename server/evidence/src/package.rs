@@ -56,6 +56,9 @@ pub const INCLUSION_FILE: &str = "kontrolpunkt-spor.json";
 /// The keys that made the seals and the checkpoint.
 pub const KEYS_FILE: &str = "noegler.json";
 
+/// Where the time stamps are: each an answer (`.tsr`) and the certificates that were trusted about it (`.pem`).
+pub const TIME_STAMPS: &str = "tidsstempler/";
+
 /// The file of one part of an approval: `statement.json`, `id-token.jwt`, `idp-key.json`, `seal.jws`.
 #[must_use]
 pub fn approval_file(party: Party, part: &str) -> String {
@@ -101,6 +104,17 @@ pub struct TrailEvent {
     pub hash: String,
 }
 
+/// What an outside authority said about the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeStamp {
+    /// The host that was asked.
+    pub authority: String,
+    /// The answer, as it came.
+    pub answer: Vec<u8>,
+    /// The certificates that were trusted about it, in PEM form.
+    pub certificates: String,
+}
+
 /// What goes into a package.
 #[derive(Clone, Debug)]
 pub struct Contents {
@@ -118,8 +132,8 @@ pub struct Contents {
     pub trail: Vec<(AuditEvent, Hash)>,
     /// The newest checkpoint that has the trail, with the proof.
     pub checkpoint: Option<(String, Inclusion)>,
-    /// RFC 3161 tokens over the checkpoint, by the authority's name.
-    pub timestamps: Vec<(String, Vec<u8>)>,
+    /// What outside authorities said about the checkpoint (RFC 3161).
+    pub timestamps: Vec<TimeStamp>,
     /// Every key that sealed something in it.
     pub keys: Vec<PublicKey>,
     /// When it was made.
@@ -168,8 +182,9 @@ impl Package {
             files.insert(CHECKPOINT_FILE.into(), checkpoint.into_bytes());
             files.insert(INCLUSION_FILE.into(), spelled(&json!(inclusion)));
         }
-        for (authority, token) in contents.timestamps {
-            files.insert(format!("tidsstempler/{authority}.tsr"), token);
+        for stamp in contents.timestamps {
+            files.insert(format!("{TIME_STAMPS}{}.tsr", stamp.authority), stamp.answer);
+            files.insert(format!("{TIME_STAMPS}{}.pem", stamp.authority), stamp.certificates.into_bytes());
         }
         files.insert(KEYS_FILE.into(), spelled(&json!({ "keys": contents.keys })));
         let listed: BTreeMap<&String, String> = files.iter().map(|(name, bytes)| (name, hex::encode(sha256(bytes)))).collect();

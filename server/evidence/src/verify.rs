@@ -14,12 +14,13 @@ use crate::{
     Hash, canonical,
     checkpoint::{self, Head, Inclusion},
     package::{
-        APPROVAL, CHECKPOINT_FILE, CONTENT_FILE, INCLUSION_FILE, KEYS_FILE, MANIFEST, NotAPackage, PDF_FILE, Package, TRAIL_FILE,
-        TrailEvent, approval_file, approval_seal,
+        APPROVAL, CHECKPOINT_FILE, CONTENT_FILE, INCLUSION_FILE, KEYS_FILE, MANIFEST, NotAPackage, PDF_FILE, Package, TIME_STAMPS,
+        TRAIL_FILE, TrailEvent, approval_file, approval_seal,
     },
     seal::{self, PublicKey},
     sha256,
     statement::{Party, Statement},
+    timestamp::{self, Authorities, Stamp},
     token::{self, NotProven, Proof},
     trail::{AuditEvent, first_break},
 };
@@ -47,6 +48,8 @@ pub enum Check {
     Trail,
     /// The trail is in a signed checkpoint.
     Checkpoint,
+    /// Outside authorities have stamped the checkpoint.
+    TimeStamp,
 }
 
 impl Check {
@@ -64,6 +67,7 @@ impl Check {
             Self::Parties => "parties",
             Self::Trail => "trail",
             Self::Checkpoint => "checkpoint",
+            Self::TimeStamp => "time_stamp",
         }
     }
 
@@ -95,6 +99,7 @@ impl std::fmt::Display for Check {
             Self::Parties => "two people approved one text, one for each side",
             Self::Trail => "the trail holds together and has the approvals",
             Self::Checkpoint => "the trail is in a signed checkpoint",
+            Self::TimeStamp => "outside authorities have stamped the checkpoint",
         };
         write!(f, "{whose}{what}")
     }
@@ -168,6 +173,9 @@ pub enum Reason {
     /// The checkpoint does not hold.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Broken),
+    /// The time stamp does not hold.
+    #[error(transparent)]
+    TimeStamp(#[from] timestamp::Broken),
 }
 
 impl Waits {
@@ -220,6 +228,7 @@ impl Reason {
             Self::TrailBreaks(_) => "trail_breaks",
             Self::NotInTrail => "not_in_trail",
             Self::Checkpoint(_) => "checkpoint",
+            Self::TimeStamp(_) => "time_stamp",
         }
     }
 
@@ -247,6 +256,8 @@ pub struct Report {
     pub content_sha256: Option<String>,
     /// The approvals that hold.
     pub approvals: Vec<(Statement, Proof)>,
+    /// The time stamps that hold, as far as one trusts the certificates beside them.
+    pub stamps: Vec<Stamp>,
 }
 
 impl Report {
@@ -348,7 +359,14 @@ pub fn verify(bytes: &[u8], known: Option<&[PublicKey]>) -> Report {
         let (trail, head) = trail(&report, &package, manifest.document);
         if report.say(Check::Trail, trail) {
             let checkpoint = in_checkpoint(&package, &keys, &head);
-            report.say(Check::Checkpoint, checkpoint);
+            if report.say(Check::Checkpoint, checkpoint) && package.files.keys().any(|name| name.starts_with(TIME_STAMPS)) {
+                let stamps = stamps(&package);
+                let outcome = stamps.map(|stamps| {
+                    report.stamps = stamps;
+                    Outcome::Holds
+                });
+                report.say(Check::TimeStamp, outcome);
+            }
         }
     }
     report
@@ -511,6 +529,19 @@ fn in_checkpoint(package: &Package, keys: &[PublicKey], events: &[Head]) -> Resu
     let head = events.iter().find(|head| head.seq == inclusion.seq).ok_or(checkpoint::Broken::NotIncluded)?;
     checkpoint.includes(head, &inclusion)?;
     Ok(Outcome::Holds)
+}
+
+/// What outside authorities said about the checkpoint.
+fn stamps(package: &Package) -> Result<Vec<Stamp>, Reason> {
+    let hash = sha256(file(package, CHECKPOINT_FILE)?);
+    let answers = package.files.iter().filter_map(|(name, answer)| Some((name.strip_prefix(TIME_STAMPS)?.strip_suffix(".tsr")?, answer)));
+    answers
+        .map(|(authority, answer)| {
+            let beside = format!("{TIME_STAMPS}{authority}.pem");
+            let trusted = Authorities::from_pem(file(package, &beside)?).map_err(|_| Reason::Spelling(beside))?;
+            Ok(timestamp::check(answer, &hash, &trusted)?)
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -66,6 +66,16 @@ fn the_demo_serves_this_machine_alone() {
 }
 
 #[test]
+fn time_stamps_need_somebody_to_trust_and_have_no_place_in_the_demo() {
+    let asked = "--timestamp-urls=https://tsa.example.dk,ftp://tsa.example.dk";
+    let with = |more: &[&'static str]| settings(&[&REAL[..], &[asked], more].concat()).check().unwrap_err();
+    let wrong: Vec<_> = with(&[]).0.iter().map(|wrong| wrong.setting).collect();
+    assert_eq!(wrong, ["SAMSPIL_TIMESTAMP_URLS", "SAMSPIL_TIMESTAMP_CA_FILE"]);
+    let error = settings(&[asked]).check_demo(String::new()).unwrap_err();
+    assert_eq!(error.0[0].setting, "SAMSPIL_TIMESTAMP_URLS");
+}
+
+#[test]
 fn a_secret_is_read_from_its_file_and_never_shown() {
     let file = std::env::temp_dir().join(format!("samspil-secret-{}", std::process::id()));
     std::fs::write(&file, "fra-fil\n").unwrap();

@@ -16,6 +16,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{
+    Outside,
     documents::readable,
     people::{self, People},
     problem::{Json, Path, Problem, Query, causes, request_id},
@@ -27,6 +28,7 @@ use crate::{
         signoff::{Locale, Refused},
     },
     notary::{Notary, Unpackable},
+    papers::Papers,
     store::{Store, documents::DocumentRow, signoffs::ApprovalRow},
 };
 
@@ -45,6 +47,7 @@ pub(super) async fn signing(
     signed_in: SignedIn,
     State(store): State<Store>,
     State(step_ups): State<StepUps>,
+    State(outside): State<Outside>,
     Path(id): Path<Uuid>,
     Query(language): Query<InLanguage>,
 ) -> Result<Answer<Signing>, Problem> {
@@ -91,6 +94,11 @@ pub(super) async fn signing(
         refused,
         has_package: proven_at.is_some(),
         checkpoint_at: checkpoint.filter(|at| proven_at.is_some_and(|proven| *at >= proven)),
+        stamped_at: match document.agreement_id {
+            Some(agreement) if proven_at.is_some() => store.stamped_at(agreement.0).await?,
+            _ => None,
+        },
+        stamps_asked: outside.stamps,
         demonstration: step_ups.demonstration(),
         now: signed_in.now,
     }))
@@ -139,10 +147,19 @@ pub(super) async fn package(
     signed_in: SignedIn,
     State(store): State<Store>,
     State(notary): State<Notary>,
+    State(papers): State<Papers>,
     Path(id): Path<Uuid>,
 ) -> Result<impl IntoResponse, Problem> {
     let (document, _) = readable(&store, id, &signed_in).await?;
-    match notary.package(document.access.document, None, signed_in.now).await {
+    // Proof does not wait for paper: a package whose PDF cannot be printed still proves what was approved.
+    let pdf = match papers.of(&document, signed_in.now).await {
+        Ok(printed) => Some(printed.pdf.to_vec()),
+        Err(error) => {
+            tracing::error!(request.id = %request_id(), error = %causes(&error), "a package goes without its PDF");
+            None
+        }
+    };
+    match notary.package(document.access.document, pdf, signed_in.now).await {
         Ok(package) => {
             let name = format!("attachment; filename=\"bevispakke-{id}.zip\"");
             let headers = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, name)];

@@ -125,6 +125,7 @@ impl Demo {
             sessions: sessions.clone(),
             clock,
             papers: Papers::new(store.clone(), rooms.clone(), 1, true),
+            outside: Outside { folder: true, stamps: false },
             rooms,
             step_ups,
             notary,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    package::{Approval, Contents},
+    package::{Approval, Contents, TimeStamp},
     seal::SealKey,
     statement::{nonce, tests::example},
     trail,
@@ -68,7 +68,7 @@ fn world() -> World {
         approvals,
         trail: Vec::new(),
         checkpoint: None,
-        timestamps: vec![("tsa".into(), vec![0x30, 0x03, 0x02, 0x01, 0x00])],
+        timestamps: Vec::new(),
         keys: vec![server_key().public()],
         made_at: DateTime::from_timestamp(1_795_001_000, 0).unwrap(),
     };
@@ -299,4 +299,15 @@ fn a_trail_or_checkpoint_that_was_changed_is_found_even_when_the_package_is_seal
     let World { mut contents, .. } = world();
     contents.checkpoint = None;
     assert!(checked(contents).lines.contains(&(Check::Checkpoint, Outcome::Waits(Waits::Checkpoint))));
+}
+
+#[test]
+fn a_time_stamp_that_is_none_is_found_although_the_package_is_sealed() {
+    let mut contents = world().contents;
+    let stamp =
+        |certificates: &str| TimeStamp { authority: "tsa.example".into(), answer: vec![0x30, 0], certificates: certificates.into() };
+    contents.timestamps = vec![stamp("ikke et certifikat")];
+    assert_eq!(broken(contents.clone()), (Check::TimeStamp, Reason::Spelling("tidsstempler/tsa.example.pem".into())));
+    contents.timestamps = vec![stamp("")];
+    assert_eq!(broken(contents).0, Check::TimeStamp);
 }

@@ -50,6 +50,14 @@ has_package: boolean,
  */
 checkpoint_at: string | null, 
 /**
+ * When an outside authority stamped a checkpoint that has the last approval; absent: not yet.
+ */
+stamped_at: string | null, 
+/**
+ * Are outside authorities asked at all?
+ */
+stamps_asked: boolean, 
+/**
  * In a demonstration: it proves nothing about anybody.
  */
 demonstration: boolean, 

@@ -76,6 +76,8 @@ export function checkWords(line: CheckLine): string {
 			return m.verify_check_trail();
 		case 'checkpoint':
 			return m.verify_check_checkpoint();
+		case 'time_stamp':
+			return m.verify_check_time_stamp();
 		default:
 			return m.verify_check_other({ name: line.check });
 	}
@@ -89,6 +91,8 @@ export function reasonWords(line: CheckLine): string {
 			return m.verify_waits_other_party();
 		case 'checkpoint':
 			return line.outcome === 'waits' ? m.verify_waits_checkpoint() : m.verify_why_checkpoint();
+		case 'time_stamp':
+			return m.verify_why_time_stamp();
 		case 'not_a_zip':
 			return m.verify_why_not_a_zip();
 		case 'too_large':
