@@ -27,6 +27,8 @@ enum For {
     Commenters,
     /// Those who may read it, once it is frozen or signed: until then they get this status, or 403 who is no party to it.
     NotYet(u16),
+    /// Whoever looks after the records gets this status as things are; everybody else who may read it is refused.
+    Keepers(u16),
     /// A socket: told apart by its close code.
     Socket,
 }
@@ -63,7 +65,7 @@ const ROUTES: [(&str, &str, For); 38] = [
     ("GET", "/api/documents/{id}/content", For::Readers),
     ("GET", "/api/documents/{id}/pdf", For::Readers),
     ("GET", "/api/documents/{id}/journal", For::Readers),
-    ("POST", "/api/documents/{id}/journal/again", For::NotYet(409)),
+    ("POST", "/api/documents/{id}/journal/again", For::Keepers(409)),
     ("GET", "/api/documents/{id}/meetings", For::Readers),
     ("GET", "/api/documents/{id}/threads", For::Readers),
     ("GET", "/api/documents/{id}/mentionable", For::Commenters),
@@ -159,7 +161,7 @@ async fn g5_nobody_gets_what_is_for_everybody_and_nothing_else() {
                     if method == Method::GET { nobody.get(&path).await } else { nobody.send_json(method.clone(), &path, &json!({})).await };
                 assert_eq!(answer.status, status, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
             }
-            For::SignedIn | For::Readers | For::Commenters | For::NotYet(_) => {
+            For::SignedIn | For::Readers | For::Commenters | For::NotYet(_) | For::Keepers(_) => {
                 let answer = if method == Method::GET {
                     nobody.get(&path).await
                 } else {
@@ -183,7 +185,7 @@ async fn g5_for_the_wrong_person_it_does_not_exist() {
         for (method, route, who) in routes() {
             let paths = [fjordskolen.path(route), route.replace("{id}", &Uuid::nil().to_string()), route.replace("{id}", "fjordskolen")];
             match who {
-                For::Readers | For::Commenters | For::NotYet(_) => {
+                For::Readers | For::Commenters | For::NotYet(_) | For::Keepers(_) => {
                     let mut answers = Vec::new();
                     for path in paths {
                         let answer = if method == Method::GET {
@@ -247,6 +249,11 @@ async fn the_right_people_get_an_answer() {
                     };
                     let party = [people::LEADER, people::HEAD].contains(&reader) || method == Method::GET;
                     assert_eq!(answer.status, if party { status } else { 403 }, "{reader} {method} {path}");
+                }
+                For::Keepers(status) => {
+                    let answer = browser.send_json(method.clone(), &path, &body(route)).await;
+                    let keeper = reader == "p-sekretariat";
+                    assert_eq!(answer.status, if keeper { status } else { 403 }, "{reader} {method} {path}");
                 }
                 For::Socket => assert_eq!(browser.open(fjordskolen.document).await.frame().await.unwrap()[0], 100, "{reader}: hello"),
                 For::Everybody(_) => {}

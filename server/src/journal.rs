@@ -54,6 +54,9 @@ enum NotDelivered {
     /// The database.
     #[error("databasen svarer ikke: {0}")]
     Store(#[from] store::Error),
+    /// The text that was signed is not held here; what is written now is not it.
+    #[error("den underskrevne tekst findes ikke her")]
+    NoText,
     /// The document is gone, or is no agreement.
     #[error("aftalen findes ikke")]
     Gone,
@@ -106,7 +109,11 @@ impl Courier {
 
     async fn deliver(&self, due: DueRow) -> Result<Option<String>, NotDelivered> {
         let document = self.store.document_access(due.document).await?.ok_or(NotDelivered::Gone)?;
-        let pdf = self.papers.of(&document, self.clock.now()).await?.pdf;
+        let printed = self.papers.of(&document, self.clock.now()).await?;
+        if printed.draft {
+            return Err(NotDelivered::NoText);
+        }
+        let pdf = printed.pdf;
         let case_number = self.store.case_number(due.agreement).await?;
         let name = format!("aftale-{}-v{}", due.agreement.0, document.version);
         let described = self.describe(due, &name, &pdf, case_number.as_deref()).await?;
