@@ -240,11 +240,12 @@ impl Room {
     #[must_use]
     pub fn asleep(id: DocumentId, schema: u32, head: u64, holds: Option<Whole>, access: RoomAccess, limits: Limits) -> Self {
         let update_limits = update_limits(&limits);
+        let fullness = holds.as_ref().map_or(Fullness::Roomy, |whole| Fullness::foretold(whole, &limits));
         let foretold = holds.map(|whole| Foretold { state_vector: whole.state_vector, step2: frame::sync_step2(&whole.update) });
         Self {
             id,
             schema,
-            fullness: Fullness::Roomy,
+            fullness,
             document: None,
             foretold,
             head,
@@ -1002,6 +1003,18 @@ enum Fullness {
 }
 
 impl Fullness {
+    /// Before there is a document: by the bytes that it will be made of.
+    fn foretold(whole: &Whole, limits: &Limits) -> Self {
+        let clients = frame::Reader::new(&whole.state_vector).varuint().map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX));
+        if whole.update.len() > limits.document_bytes_max || clients > limits.document_clients_max {
+            Self::Full
+        } else if whole.update.len() > limits.document_bytes_warn || clients > limits.document_clients_warn {
+            Self::Near
+        } else {
+            Self::Roomy
+        }
+    }
+
     fn of(document: &mut LiveDocument, limits: &Limits) -> Self {
         if is_full(document, limits) {
             Self::Full

@@ -109,6 +109,28 @@ fn l5_l6_a_document_that_fills_up_tells_its_writers_once_and_then_takes_their_pe
 }
 
 #[test]
+fn l6_who_comes_to_a_document_that_is_asleep_is_told_of_its_size_at_once_and_not_again() {
+    let log = Disk::new().log();
+    let said = |document_clients_warn, document_clients_max| {
+        let limits = Limits { document_clients_warn, document_clients_max, ..Limits::default() };
+        let holds = LiveDocument::foretell(&log, &update_limits(&limits));
+        let mut room = Room::asleep(DocumentId(id(100)), 1, log.head, holds, access(AgreementStatus::InDialogue, 0), limits);
+        let mut out = Vec::new();
+        room.join(newcomer(LEADER), now(), &mut out).unwrap();
+        let because = hello(&out).abilities.read_only_because;
+        let at_once = told(&out);
+        out.clear();
+        room.replayed(&log, now(), &mut out).unwrap();
+        assert_eq!(told(&out), [""; 0]);
+        (at_once, because)
+    };
+    let as_ever = || vec!["1: hello".to_owned(), "1: sync 0".to_owned()];
+    assert_eq!(said(1, 1), (as_ever(), None));
+    assert_eq!(said(0, 1), (vec!["1: hello".to_owned(), "1: NearlyFull".to_owned(), "1: sync 0".to_owned()], None));
+    assert_eq!(said(0, 0), (as_ever(), Some(ReadOnlyBecause::Full)));
+}
+
+#[test]
 fn a_text_that_is_frozen_and_full_says_that_it_is_frozen() {
     let limits = Limits { document_clients_max: 0, ..Limits::default() };
     let mut room = Room::open(DocumentId(id(100)), 1, &Disk::new().log(), access(AgreementStatus::ReadyToSign, 0), limits).unwrap();
