@@ -27,10 +27,12 @@ function moment(on: string | Date): Date {
 	return new Date(/^\d{4}-\d{2}-\d{2}$/.test(on) ? `${on}T12:00:00Z` : on);
 }
 
+/** Made once: making one takes longer than a hundred days. */
+const isoFormat = new Intl.DateTimeFormat('en-CA', { timeZone: ZONE, year: 'numeric', month: '2-digit', day: '2-digit' });
+
 /** `2026-11-23` in Danish time. */
 export function isoDay(at: string | Date): string {
-	const parts = new Intl.DateTimeFormat('en-CA', { timeZone: ZONE, year: 'numeric', month: '2-digit', day: '2-digit' });
-	return parts.format(moment(at));
+	return isoFormat.format(moment(at));
 }
 
 /** How many days from `now` to `on`: 0 today, -1 yesterday. */

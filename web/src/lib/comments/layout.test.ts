@@ -14,7 +14,7 @@ test('the chosen one keeps its place and the ones before it move up', () => {
 	expect(layout([{ want: 100, height: 80 }, { want: 120, height: 80 }], 1)).toEqual([120 - GAP - 80, 120]);
 });
 
-test('whatever is chosen, none overlaps, none stands above the top, and the order is kept', () => {
+test('whatever is chosen, none overlaps, none stands above the top, and it stands level with its words', () => {
 	const next = random(7);
 	for (let round = 0; round < 2_000; round += 1) {
 		const notes: Placed[] = Array.from({ length: 1 + Math.floor(next() * 12) }, () => ({
@@ -23,13 +23,22 @@ test('whatever is chosen, none overlaps, none stands above the top, and the orde
 		})).sort((one, other) => one.want - other.want);
 		const chosen = next() < 0.3 ? null : Math.floor(next() * notes.length);
 		const tops = layout(notes, chosen);
-		tops.forEach((top, index) => {
+		const placed = tops.flatMap((top, index) => (top === null ? [] : [{ top, bottom: top + notes[index]!.height + GAP }]));
+		placed.forEach(({ top }, index) => {
 			expect(top).toBeGreaterThanOrEqual(0);
-			if (index > 0) expect(top).toBeGreaterThanOrEqual(tops[index - 1]! + notes[index - 1]!.height + GAP);
+			if (index > 0) expect(top).toBeGreaterThanOrEqual(placed[index - 1]!.bottom);
 		});
-		if (chosen !== null) {
-			const above = notes.slice(0, chosen).reduce((sum, { height }) => sum + height + GAP, 0);
-			if (above <= notes[chosen]!.want) expect(tops[chosen]).toBe(notes[chosen]!.want);
-		}
+		// Only what stands above the chosen one may find no room, and that is the furthest up.
+		expect(tops.lastIndexOf(null)).toBeLessThan(chosen ?? 0);
+		expect(tops.slice(0, tops.lastIndexOf(null) + 1).every((top) => top === null)).toBe(true);
+		if (chosen !== null) expect(tops[chosen]).toBe(notes[chosen]!.want);
 	}
+});
+
+test('hundreds beside a few lines leave the chosen one level with its words', () => {
+	const notes = Array.from({ length: 500 }, (_, index) => ({ want: index * 4, height: 60 }));
+	const tops = layout(notes, 250);
+	expect(tops[250]).toBe(1_000);
+	expect(tops[249]).toBe(1_000 - GAP - 60);
+	expect(tops[0]).toBe(null);
 });

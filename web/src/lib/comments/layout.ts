@@ -1,6 +1,6 @@
 /**
  * Notes beside their words: none overlaps another, the order of the text is kept, and the chosen one stands level with its words; the
- * others make room.
+ * others make room, and those above it that find none wait until it is left.
  */
 export interface Placed {
 	/** Where its words stand. */
@@ -10,8 +10,8 @@ export interface Placed {
 
 export const GAP = 12;
 
-/** The top of each note, in the order given (by `want`). `chosen`: the index of the one that does not give way. */
-export function layout(notes: readonly Placed[], chosen: number | null, from = 0): number[] {
+/** The top of each note, in the order given (by `want`); `null`: no room. `chosen`: the index of the one that does not give way. */
+export function layout(notes: readonly Placed[], chosen: number | null, from = 0): (number | null)[] {
 	const tops: number[] = new Array(notes.length);
 	const pivot = chosen !== null && chosen >= 0 && chosen < notes.length ? chosen : null;
 	let free = from;
@@ -29,11 +29,5 @@ export function layout(notes: readonly Placed[], chosen: number | null, from = 0
 		tops[index] = Math.min(note.want, limit - GAP - note.height);
 		limit = tops[index]!;
 	}
-	// What would stand above the top makes the rest give way after all.
-	let next = from;
-	return notes.map((note, index) => {
-		const top = Math.max(tops[index]!, next);
-		next = top + note.height + GAP;
-		return top;
-	});
+	return tops.map((top, index) => (index < pivot && top < from ? null : top));
 }
