@@ -116,6 +116,6 @@ impl Store {
     }
 }
 
-fn unknown(what: &'static str, value: impl ToString) -> Error {
-    Error::Unknown { table: "revision", what, value: value.to_string() }
+fn unknown(what: &'static str, value: impl Into<i64>) -> Error {
+    Error::Unknown { table: "revision", what, value: value.into().to_string() }
 }
