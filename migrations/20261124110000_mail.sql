@@ -33,7 +33,7 @@ COMMENT ON COLUMN mail.kinds IS 'What kinds of things it tells: what unsubscribi
 COMMENT ON COLUMN mail.recipient IS 'The address it goes to.';
 COMMENT ON COLUMN mail.plain IS 'Its words.';
 COMMENT ON COLUMN mail.html IS 'The same, for programs that show it.';
-COMMENT ON COLUMN mail.unsubscribe IS 'The address that ends such mail (RFC 8058).';
+COMMENT ON COLUMN mail.unsubscribe IS 'The address that ends such mail (RFC 8058); empty when it tells only what everybody hears of.';
 COMMENT ON COLUMN mail.unsubscribe_hash IS 'SHA-256 of the secret in that address.';
 COMMENT ON COLUMN mail.next_at IS 'When it is tried next; null once it is sent or given up. While one worker sends it, this is when another may take over.';
 COMMENT ON COLUMN mail.last_error IS 'Why it did not go the last time.';

@@ -5,6 +5,7 @@
 mod harness;
 
 mod comments;
+mod freezing;
 mod kills;
 mod live;
 mod loads;

@@ -33,7 +33,7 @@ enum For {
     Socket,
 }
 
-const ROUTES: [(&str, &str, For); 38] = [
+const ROUTES: [(&str, &str, For); 39] = [
     ("GET", "/", For::Everybody(200)),
     ("GET", "/healthz", For::Everybody(200)),
     ("GET", "/readyz", For::Everybody(200)),
@@ -71,6 +71,7 @@ const ROUTES: [(&str, &str, For); 38] = [
     ("GET", "/api/documents/{id}/mentionable", For::Commenters),
     ("GET", "/api/documents/{id}/versions", For::Readers),
     ("GET", "/api/documents/{id}/signoffs", For::Readers),
+    ("GET", "/api/documents/{id}/changes", For::Readers),
     ("GET", "/api/documents/{id}/proposals", For::Readers),
     ("GET", "/api/documents/{id}/signing", For::Readers),
     ("GET", "/api/documents/{id}/signing/content", For::NotYet(404)),
@@ -78,7 +79,7 @@ const ROUTES: [(&str, &str, For); 38] = [
 ];
 
 /// Routes that change something, with a body that makes sense.
-const CHANGES: [(&str, &str, For); 16] = [
+const CHANGES: [(&str, &str, For); 19] = [
     // A file that is none is said to be none.
     ("POST", "/api/verifications", For::Everybody(200)),
     ("POST", "/api/documents/{id}/approvals", For::NotYet(409)),
@@ -95,6 +96,10 @@ const CHANGES: [(&str, &str, For); 16] = [
     ("DELETE", "/api/comments/{id}", For::Commenters),
     // Twice, so that what the one did is there for the next.
     ("POST", "/api/threads/{id}/comments", For::Commenters),
+    // The two parties alone: whoever else may see the agreement is refused.
+    ("POST", "/api/documents/{id}/freeze", For::Commenters),
+    ("POST", "/api/documents/{id}/reopen", For::Commenters),
+    ("POST", "/api/documents/{id}/new-version", For::Commenters),
     ("POST", "/api/notifications/read", For::SignedIn),
     ("PUT", "/api/notification-settings", For::SignedIn),
 ];
@@ -108,6 +113,8 @@ fn body(route: &str) -> Value {
         "/api/notifications/read" => json!({ "up_to": Uuid::nil() }),
         "/api/documents/{id}/approvals" => json!({ "content_sha256": "0".repeat(64), "locale": "da" }),
         "/api/notification-settings" => json!({ "items": [{ "kind": "mention", "way": "digest" }] }),
+        "/api/documents/{id}/freeze" | "/api/documents/{id}/new-version" => json!({}),
+        "/api/documents/{id}/reopen" => json!({ "reason": "Forkert antal biler i rammen." }),
         "/api/documents/{id}/threads" => json!({ "id": Uuid::new_v4(), "about": { "kind": "document" }, "body": "Godt skrevet." }),
         "/api/documents/{id}/threads/read" => json!({ "up_to": {} }),
         "/api/threads/{id}/comments" => json!({ "id": Uuid::new_v4(), "body": "Enig.", "reopen": true }),

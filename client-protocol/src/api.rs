@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+mod life;
 mod notices;
 mod signoffs;
 mod threads;
 
+pub use life::*;
 pub use notices::*;
 pub use signoffs::*;
 pub use threads::*;
@@ -363,6 +365,14 @@ pub struct AgreementView {
     pub gates: Vec<Gate>,
     /// Signatures, lapsed ones too.
     pub signatures: Vec<Signature>,
+    /// What I may do now besides writing.
+    pub steps: Steps,
+    /// The text that is signed or was signed; absent while it is written in.
+    pub frozen: Option<Revision>,
+    /// Its versions that I may read, newest first. The page shows the one in `summary`.
+    pub versions: Vec<AgreementVersion>,
+    /// What happened in its life, oldest first; for those who may comment.
+    pub history: Vec<LifeEvent>,
     /// The previous agreement's goals and what became of them.
     pub previous: Option<PreviousAgreement>,
     /// Measurements of indicators in this text, by indicator id.

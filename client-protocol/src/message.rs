@@ -23,6 +23,8 @@ pub struct Hello {
     pub build: String,
     /// Where the log stands.
     pub seq: u64,
+    /// How often the text has been frozen for signing. Words that were written under a lower count are kept apart, never sent (SPEC S8).
+    pub freezes: u32,
 }
 
 /// Limits of a live socket, by the names of `config.rs` (SPEC L).

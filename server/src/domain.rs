@@ -7,6 +7,7 @@ pub mod comments;
 pub mod document;
 pub mod governance;
 pub mod ids;
+pub mod life;
 pub mod notice;
 pub mod principal;
 pub mod signoff;

@@ -21,12 +21,14 @@ use crate::{
 
 mod agreements;
 pub mod auth;
+mod changes;
 pub mod demo_mail;
 mod documents;
 pub mod door;
 mod goals;
 pub mod health;
 mod journal;
+mod life;
 mod me;
 pub mod notices;
 pub mod origin;
@@ -119,6 +121,10 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(signoffs::approve))
         .routes(routes!(signoffs::package))
         .routes(routes!(verifications::check))
+        .routes(routes!(changes::changes))
+        .routes(routes!(life::freeze))
+        .routes(routes!(life::reopen))
+        .routes(routes!(life::renew))
         .routes(routes!(goals::list))
         .routes(routes!(plan::plan))
         .routes(routes!(proposals::list, proposals::keep))

@@ -129,7 +129,7 @@ impl Courier {
 
     /// What a records system asks of a document (domain B7): date and theme, and what it is about.
     async fn describe(&self, due: DueRow, name: &str, pdf: &[u8], case_number: Option<&str>) -> Result<Vec<u8>, NotDelivered> {
-        let row = self.store.agreements(&[due.agreement]).await?.pop().ok_or(NotDelivered::Gone)?;
+        let row = self.store.agreements(&[(due.agreement, Some(due.document))]).await?.pop().ok_or(NotDelivered::Gone)?;
         let approvals = self.store.approvals_that_stand(due.document).await?;
         let people = self.store.people(&approvals.iter().map(|approval| approval.person).collect::<Vec<_>>()).await?;
         let parties: Vec<Value> = approvals

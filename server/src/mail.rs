@@ -188,7 +188,8 @@ impl Postman {
         kinds.sort_unstable();
         kinds.dedup();
         let secret: [u8; 16] = rand::random();
-        let unsubscribe = format!("{}{UNSUBSCRIBE}{}", self.public_url, BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let chosen = kinds.iter().any(|kind| !notice::ALWAYS.contains(kind));
+        let unsubscribe = chosen.then(|| format!("{}{UNSUBSCRIBE}{}", self.public_url, BASE64_URL_SAFE_NO_PAD.encode(secret)));
         let sender = Sender {
             public_url: self.public_url.clone(),
             municipality: self.store.municipality_name().await?.unwrap_or_default(),
@@ -201,6 +202,7 @@ impl Postman {
                 by: row.by.and_then(|by| people.get(&by)).map(|by| by.display_name.clone()),
                 title: title(&row),
                 quote: row.quote.clone(),
+                reason: row.reason.clone(),
                 path: notice::path_of(row.agreement.map(|agreement| agreement.0), row.thread),
             })
             .collect();
@@ -209,7 +211,7 @@ impl Postman {
             recipient,
             kinds,
             letter: notice::letter(&given_name, &told, &sender),
-            unsubscribe,
+            unsubscribe: unsubscribe.unwrap_or_default(),
             unsubscribe_hash: sha256(&secret),
         }))
     }
@@ -261,17 +263,17 @@ impl Postman {
     fn message(&self, mail: &MailRow) -> Result<Message, NotSent> {
         let host = self.from.email.domain();
         let at = std::time::SystemTime::from(mail.at);
-        let message = Message::builder()
+        let mut message = Message::builder()
             .from(self.from.clone())
             .to(mail.recipient.parse()?)
             .date(at)
             .message_id(Some(format!("<{}@{host}>", mail.id)))
             .subject(&mail.letter.subject)
-            .header(ListUnsubscribe(format!("<{}>", mail.unsubscribe)))
-            .header(ListUnsubscribePost)
-            .header(AutoSubmitted)
-            .multipart(MultiPart::alternative_plain_html(mail.letter.plain.clone(), mail.letter.html.clone()))?;
-        Ok(message)
+            .header(AutoSubmitted);
+        if !mail.unsubscribe.is_empty() {
+            message = message.header(ListUnsubscribe(format!("<{}>", mail.unsubscribe))).header(ListUnsubscribePost);
+        }
+        Ok(message.multipart(MultiPart::alternative_plain_html(mail.letter.plain.clone(), mail.letter.html.clone()))?)
     }
 }
 

@@ -145,7 +145,7 @@ impl Papers {
         let id = document.access.document;
         let adoption = self.store.adoption(id).await?;
         let agreement = match document.agreement_id {
-            Some(agreement) => self.store.agreements(&[agreement]).await?.pop(),
+            Some(agreement) => self.store.agreements(&[(agreement, Some(id))]).await?.pop(),
             None => None,
         };
         let meetings = self.store.meetings(document.agreement_id.as_slice()).await?;
@@ -224,7 +224,7 @@ impl Papers {
     }
 
     async fn previous(&self, predecessor: AgreementId) -> Result<Option<Previous>, store::Error> {
-        let Some(row) = self.store.agreements(&[predecessor]).await?.pop() else { return Ok(None) };
+        let Some(row) = self.store.agreements(&[(predecessor, None)]).await?.pop() else { return Ok(None) };
         let names = self.store.goal_status_names().await?;
         let goals = self.store.followed_goals(predecessor).await?.into_iter().map(|goal| PreviousGoal {
             code: goal.code,

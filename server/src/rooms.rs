@@ -7,6 +7,7 @@ pub mod room;
 
 mod compaction;
 pub mod document;
+mod frozen;
 mod journal;
 pub mod outbox;
 mod presence;
@@ -16,6 +17,7 @@ mod replays;
 mod task;
 
 pub use compaction::{Verdict, verify};
-pub use registry::{RoomHandle, Rooms, Unavailable};
+pub use frozen::Frozen;
+pub use registry::{RoomHandle, Rooms, Seal, Unavailable};
 pub use room::Backlog;
-pub use task::{Committed, Placed, Standing};
+pub use task::{Committed, Placed, Sealed, Standing};

@@ -74,6 +74,12 @@ points! {
     SnapshotWritten = "snapshot_written";
     /// A snapshot is kept.
     SnapshotKept = "snapshot_kept";
+    /// A text is to be frozen and its room takes nothing in; nothing is written.
+    Sealed = "sealed";
+    /// A new status is written, with its signatures, events and notices, and not committed.
+    StatusWritten = "status_written";
+    /// A new status is committed; its room has not been told.
+    StatusChanged = "status_changed";
     /// A sign-in has ended in the database; its sockets have not been told.
     SessionEnded = "session_ended";
     /// The server was asked to stop and takes in nothing new.

@@ -16,6 +16,7 @@ pub mod goals;
 pub mod governance;
 pub mod import;
 pub mod journal;
+pub mod life;
 pub mod log;
 pub mod mail;
 pub mod meetings;

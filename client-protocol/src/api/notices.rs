@@ -22,6 +22,10 @@ pub enum NoticeKind {
     Proposal,
     /// A thread that I wrote in was resolved.
     Resolved,
+    /// An agreement of mine waits for my signature. Nobody chooses not to hear of it.
+    ReadyToSign,
+    /// An agreement that I am a party of, or have signed, was taken back to a draft. Nobody chooses not to hear of it.
+    Reopened,
 }
 
 /// How one hears of it.
@@ -55,6 +59,8 @@ pub struct Notice {
     pub unit: Option<String>,
     /// The words it is about.
     pub quote: Option<String>,
+    /// Why it was done, where a reason was given.
+    pub reason: Option<String>,
     /// The page that shows it.
     pub path: String,
     /// When.

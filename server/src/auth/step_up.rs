@@ -145,7 +145,7 @@ impl StepUps {
             Party::UnitLeader => agreement.unit_leader,
             Party::Counterpart => agreement.counterpart,
         };
-        let row = self.store.agreements(&[frozen.agreement]).await?.pop().ok_or(Refused::NotFrozen)?;
+        let row = self.store.agreements(&[(frozen.agreement, Some(frozen.document))]).await?.pop().ok_or(Refused::NotFrozen)?;
         let side = match standing.party {
             Party::UnitLeader => &row.unit.name,
             Party::Counterpart => row.unit.parent_name.as_ref().unwrap_or(&row.unit.name),
@@ -182,7 +182,7 @@ impl StepUps {
             return Err(Refused::SignedOut.into());
         }
         let me = self.store.person(principal.person).await?.ok_or(Refused::NotAParty)?;
-        let about = self.store.agreements(&[frozen.agreement]).await?.pop().ok_or(Refused::NotFrozen)?;
+        let about = self.store.agreements(&[(frozen.agreement, Some(frozen.document))]).await?.pop().ok_or(Refused::NotFrozen)?;
         let other = rows.iter().find(|row| row.valid && row.party != offer.standing.party).and_then(|row| row.evidence.as_ref());
         let statement = Statement {
             statement: VERSION,

@@ -12,10 +12,14 @@ pub fn at_first(kind: NoticeKind) -> NoticeWay {
     match kind {
         NoticeKind::Mention | NoticeKind::Reply | NoticeKind::Comment | NoticeKind::Proposal => NoticeWay::Digest,
         NoticeKind::Resolved => NoticeWay::InApp,
+        NoticeKind::ReadyToSign | NoticeKind::Reopened => NoticeWay::AtOnce,
     }
 }
 
-/// Every kind, in the order in which they are shown.
+/// Whoever is asked to sign, or whose signature lapsed, hears of it: about these nobody chooses.
+pub const ALWAYS: [NoticeKind; 2] = [NoticeKind::ReadyToSign, NoticeKind::Reopened];
+
+/// Every kind that people choose about, in the order in which they are shown.
 pub const KINDS: [NoticeKind; 5] =
     [NoticeKind::Mention, NoticeKind::Reply, NoticeKind::Comment, NoticeKind::Proposal, NoticeKind::Resolved];
 
@@ -28,13 +32,15 @@ pub fn kind_id(kind: NoticeKind) -> &'static str {
         NoticeKind::Comment => "comment",
         NoticeKind::Proposal => "proposal",
         NoticeKind::Resolved => "resolved",
+        NoticeKind::ReadyToSign => "ready_to_sign",
+        NoticeKind::Reopened => "reopened",
     }
 }
 
 /// The kind of this name.
 #[must_use]
 pub fn kind_of(id: &str) -> Option<NoticeKind> {
-    KINDS.into_iter().find(|kind| kind_id(*kind) == id)
+    KINDS.into_iter().chain(ALWAYS).find(|kind| kind_id(*kind) == id)
 }
 
 /// The name of a way in the database.
@@ -65,6 +71,8 @@ pub struct Told {
     pub title: String,
     /// The words it is about, if it is about words.
     pub quote: Option<String>,
+    /// Why it was done, where a reason was given to be read.
+    pub reason: Option<String>,
     /// The page that shows it, from the first slash.
     pub path: String,
 }
@@ -87,8 +95,8 @@ pub struct Sender {
     pub public_url: String,
     /// *Klitfjord Kommune*.
     pub municipality: String,
-    /// The address that ends such mail.
-    pub unsubscribe: String,
+    /// The address that ends such mail; `None`: it tells only what everybody hears of.
+    pub unsubscribe: Option<String>,
 }
 
 /// One letter about everything that happened, whatever the number.
@@ -133,22 +141,25 @@ pub fn letter(given_name: &str, told: &[Told], sender: &Sender) -> Letter {
     add(
         &mut plain,
         format_args!(
-            "\n{after}\n\nVenlig hilsen\nSamspil, {}\n\n-- \nVælg selv, hvad du vil høre om: {}/?notices\nStop mail om dette: {}\n",
-            sender.municipality, sender.public_url, sender.unsubscribe
+            "\n{after}\n\nVenlig hilsen\nSamspil, {}\n\n-- \nVælg selv, hvad du vil høre om: {}/?notices\n",
+            sender.municipality, sender.public_url
         ),
     );
     add(
         &mut html,
         format_args!(
             "<p style=\"margin-top:24px\">{}</p><p>Venlig hilsen<br>Samspil, {}</p>\
-         <p style=\"margin-top:24px;font-size:13px;color:#5d626a\"><a style=\"color:#2a3c9e\" href=\"{}/?notices\">Vælg selv, hvad du vil høre om</a> · \
-         <a style=\"color:#2a3c9e\" href=\"{}\">Stop mail om dette</a></p></div></body></html>",
+         <p style=\"margin-top:24px;font-size:13px;color:#5d626a\"><a style=\"color:#2a3c9e\" href=\"{}/?notices\">Vælg selv, hvad du vil høre om</a>",
             escape(after),
             escape(&sender.municipality),
-            escape(&sender.public_url),
-            escape(&sender.unsubscribe)
+            escape(&sender.public_url)
         ),
     );
+    if let Some(unsubscribe) = &sender.unsubscribe {
+        add(&mut plain, format_args!("Stop mail om dette: {unsubscribe}\n"));
+        add(&mut html, format_args!(" · <a style=\"color:#2a3c9e\" href=\"{}\">Stop mail om dette</a>", escape(unsubscribe)));
+    }
+    html.push_str("</p></div></body></html>");
     Letter { subject, plain, html }
 }
 
@@ -160,9 +171,12 @@ fn add(to: &mut String, words: std::fmt::Arguments<'_>) {
 
 fn subject(told: &[Told]) -> String {
     let titles: BTreeSet<&String> = told.iter().map(|one| &one.title).collect();
+    let about_comments = told.iter().all(|one| !ALWAYS.contains(&one.kind));
     match (told, titles.len()) {
         ([one], _) => format!("{}: {}", one.title, what(one)),
-        (many, 1) => format!("{}: {} nye kommentarer", many[0].title, many.len()),
+        (many, 1) if about_comments => format!("{}: {} nye kommentarer", many[0].title, many.len()),
+        (many, 1) => format!("{}: {} nye ting til dig", many[0].title, many.len()),
+        (many, documents) if !about_comments => format!("{} nye ting til dig i {documents} aftaler", many.len()),
         (many, documents) => format!("{} nye kommentarer i {documents} aftaler", many.len()),
     }
 }
@@ -175,6 +189,8 @@ fn what(one: &Told) -> String {
         NoticeKind::Comment => format!("{by} har skrevet en kommentar"),
         NoticeKind::Resolved => format!("{by} har løst en kommentar"),
         NoticeKind::Proposal => format!("nyt om et forslag til ny ordlyd fra {by}"),
+        NoticeKind::ReadyToSign => "aftalen er klar til din underskrift".to_owned(),
+        NoticeKind::Reopened => format!("{by} har taget aftalen tilbage til kladde"),
     }
 }
 
@@ -182,17 +198,22 @@ fn line(one: &Told) -> String {
     let words = what(one);
     let mut letters = words.chars();
     let capital = letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect());
-    match &one.quote {
-        Some(quote) => format!("{capital} ved »{}«", short(quote)),
-        None => capital,
+    match (&one.reason, &one.quote) {
+        (Some(reason), _) => format!("{capital}. Begrundelse: »{}«", one_line(reason)),
+        (None, Some(quote)) => format!("{capital} ved »{}«", short(quote)),
+        (None, None) => capital,
     }
 }
 
 /// The first words, on one line.
 fn short(quote: &str) -> String {
     const MOST: usize = 80;
-    let line = quote.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = one_line(quote);
     if line.chars().count() <= MOST { line } else { line.chars().take(MOST - 1).chain(['…']).collect() }
+}
+
+fn one_line(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What people wrote can be no markup.
@@ -231,6 +252,7 @@ mod tests {
             by: Some("Esben Opdigtsen".into()),
             title: title.into(),
             quote: Some("Fraværet er højst 5,8 procent".into()),
+            reason: None,
             path: path_of(Some(Uuid::from_u128(1)), Some(Uuid::from_u128(2))),
         }
     }
@@ -239,7 +261,7 @@ mod tests {
         Sender {
             public_url: "https://samspil.klitfjord.example".into(),
             municipality: "Klitfjord Kommune".into(),
-            unsubscribe: "https://samspil.klitfjord.example/mail/unsubscribe/abc".into(),
+            unsubscribe: Some("https://samspil.klitfjord.example/mail/unsubscribe/abc".into()),
         }
     }
 
@@ -269,6 +291,20 @@ mod tests {
     }
 
     #[test]
+    fn a_request_to_sign_and_a_reason_are_said_and_nobody_is_offered_to_stop_them() {
+        let ready = Told { quote: None, ..told(NoticeKind::ReadyToSign, "Aftale 2027 · Fjordskolen") };
+        let sender = Sender { unsubscribe: None, ..sender() };
+        let one = letter("Hanne", std::slice::from_ref(&ready), &sender);
+        assert_eq!(one.subject, "Aftale 2027 · Fjordskolen: aftalen er klar til din underskrift");
+        assert!(!one.plain.contains("Stop mail") && !one.html.contains("Stop mail"), "{}", one.plain);
+        let reason = Some("Forkert antal biler\ni rammeafsnittet".into());
+        let back = Told { quote: None, reason, ..told(NoticeKind::Reopened, "Aftale 2027 · Fjordskolen") };
+        let said = "- Esben Opdigtsen har taget aftalen tilbage til kladde. Begrundelse: »Forkert antal biler i rammeafsnittet«";
+        assert!(letter("Hanne", std::slice::from_ref(&back), &sender).plain.contains(said));
+        assert_eq!(letter("Hanne", &[ready, back], &sender).subject, "Aftale 2027 · Fjordskolen: 2 nye ting til dig");
+    }
+
+    #[test]
     fn what_people_wrote_is_no_markup() {
         let mut hostile = told(NoticeKind::Comment, "<b>Aftale</b> & \"andet\"");
         hostile.by = Some("<script>alert(1)</script>".into());
@@ -279,7 +315,7 @@ mod tests {
 
     #[test]
     fn every_kind_and_way_has_its_name() {
-        for kind in KINDS {
+        for kind in KINDS.into_iter().chain(ALWAYS) {
             assert_eq!(kind_of(kind_id(kind)), Some(kind));
         }
         for way in [NoticeWay::Off, NoticeWay::InApp, NoticeWay::Digest, NoticeWay::AtOnce] {

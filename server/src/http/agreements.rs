@@ -1,14 +1,15 @@
 //! `/api/agreements`: the agreements one may see, and one agreement's page apart from its live text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::{Json, extract::State};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Europe::Copenhagen;
 use samspil_client_protocol::api::{
-    Abilities, AgreementList, AgreementStatus, AgreementSummary, AgreementView, AttainmentCount, Followup, LastEdit, LifeStep, Measurement,
-    Meeting, Participant, PreviousAgreement, PreviousGoal, Problem as ProblemBody, Signature, TemplateSection, Unit,
+    Abilities, AgreementList, AgreementStatus, AgreementSummary, AgreementVersion, AgreementView, AttainmentCount, Followup, Gate,
+    LastEdit, LifeEvent, LifeStep, Measurement, Meeting, Participant, PreviousAgreement, PreviousGoal, Problem as ProblemBody, Revision,
+    Signature, TemplateSection, Unit,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
@@ -23,14 +24,17 @@ use crate::{
     auth::SignedIn,
     domain::{
         access::abilities,
-        agreement::{Covered, Facts, gates},
-        ids::{AgreementId, PersonId},
+        agreement::{Covered, Demands, Facts, gates},
+        ids::{AgreementId, DocumentId, PersonId},
+        life,
     },
     rooms::Rooms,
     store::{
         self, Store,
         agreements::{AgreementHead, AgreementRow, LifeRow, SignatureRow, TemplateRow, Which},
+        life::EventRow,
         meetings::{MeetingAgreement, MeetingRow},
+        revisions::FrozenRevision,
     },
 };
 
@@ -68,27 +72,36 @@ pub(super) async fn list(
         return Err(Problem::invalid(format!("limit skal være mellem 1 og {PAGE_ROWS_MAX}.")));
     }
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
-    let heads = store.agreement_heads(&Which { agreement: None, year: query.year, after }).await?;
+    let heads = store.agreement_heads(&Which { year: query.year, after, ..Which::default() }).await?;
     let mut visible = visible(heads, &signed_in);
     let next = (visible.len() > limit).then(|| write_cursor(&visible[limit - 1].0));
     visible.truncate(limit);
     Ok(Json(AgreementList { items: summaries(&store, &visible).await?, next }))
 }
 
+/// Which version of an agreement.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct VersionQuery {
+    /// From 1; absent: the newest that I may read.
+    version: Option<u32>,
+}
+
 /// An agreement's page apart from its live text.
-#[utoipa::path(get, operation_id = "agreement", path = "/api/agreements/{id}", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, operation_id = "agreement", path = "/api/agreements/{id}", params(("id" = Uuid, Path), VersionQuery), responses(
     (status = OK, body = AgreementView), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
 pub(super) async fn one(
     signed_in: SignedIn,
     State(store): State<Store>,
     State(rooms): State<Rooms>,
     Path(id): Path<Uuid>,
+    Query(query): Query<VersionQuery>,
 ) -> Result<Json<AgreementView>, Problem> {
     let agreement = AgreementId(id);
-    let heads = store.agreement_heads(&Which { agreement: Some(agreement), ..Which::default() }).await?;
+    let heads = store.agreement_heads(&Which { agreement: Some(agreement), version: query.version, ..Which::default() }).await?;
     let visible = visible(heads, &signed_in);
     let (head, abilities) = visible.first().ok_or_else(Problem::not_found)?;
-    let row = store.agreements(&[agreement]).await?.pop().ok_or_else(Problem::not_found)?;
+    let row = store.agreements(&[(agreement, head.document)]).await?.pop().ok_or_else(Problem::not_found)?;
     let rules = store.rules().await?;
     let template = match row.template {
         Some(template) => store.template(template).await?,
@@ -96,26 +109,28 @@ pub(super) async fn one(
     };
     let meetings = store.meetings(&[agreement]).await?;
     let signatures = store.signatures(head.document.as_slice()).await?;
-    let goals = store.goal_facts(head.document.as_slice()).await?;
-    let life = life(&row, store.lives(&[agreement]).await?.into_iter().map(|(_, step)| step).collect());
+    let frozen = match head.document {
+        Some(document) => store.frozen_revision(document).await?,
+        None => None,
+    };
+    let history = if abilities.comment { store.agreement_events(agreement).await? } else { Vec::new() };
+    let versions = versions(&store, &signed_in, agreement).await?;
+    let steps_taken = life_of(&row, store.lives(&[agreement]).await?.into_iter().map(|(_, step)| step).collect());
     let mut named = people_of_meetings(&meetings);
     named.extend(signatures.iter().map(|signature| signature.person));
-    named.extend(life.iter().filter_map(|step| step.person));
+    named.extend(steps_taken.iter().filter_map(|step| step.person));
+    named.extend(history.iter().filter_map(|event| event.person));
+    named.extend(frozen.iter().filter_map(|frozen| frozen.person));
     let people = People::load(&store, named).await?;
     let gates = match (&template, head.document) {
         (Some(template), Some(document)) => {
             let words = texts::filled(&rooms, document).await?;
-            let facts = Facts {
-                status: head.status,
-                sections: template.sections.iter().map(|section| texts::section_fact(section, &words)).collect(),
-                goals: goals.into_iter().map(|(_, goal)| goal).collect(),
-                covered: Covered::by(meetings.iter().map(|m| (m.status, m.covers_political_goals, m.covers_executive_goals))),
-                open_threads: row.open_threads,
-            };
-            gates(&facts, rules.demands)
+            gates_of(&store, head, document, template, &words, &meetings, &row, rules.demands).await?
         }
         _ => Vec::new(),
     };
+    let newest = versions.first().is_none_or(|newest| Some(newest.document_id) == head.document.map(|document| document.0));
+    let steps = life::steps(head.status, abilities.party, &gates, newest);
     let previous = match row.predecessor {
         Some(predecessor) => previous(&store, predecessor).await?,
         None => None,
@@ -129,30 +144,79 @@ pub(super) async fn one(
         guidance: template.as_ref().and_then(|template| template.guidance.clone()),
         sections: template.map(show_sections).unwrap_or_default(),
         budget_frame_dkk: row.budget_frame_dkk,
-        life: life.into_iter().map(|step| show_step(step, &people)).collect(),
+        life: steps_taken.into_iter().map(|step| show_step(step, &people)).collect(),
         sign_deadline: rules.calendar.due_days(row.period_from).sign,
         meetings: meetings.into_iter().map(|meeting| show_meeting(meeting, &[agreement], &people)).collect(),
         gates,
         signatures: signatures.into_iter().map(|signature| show_signature(signature, &people)).collect(),
+        steps,
+        frozen: frozen.map(|frozen| show_frozen(&frozen, &people)),
+        versions,
+        history: history.into_iter().map(|event| show_event(event, &people)).collect(),
         previous,
         measurements: measurements.into_iter().map(|m| Measurement { indicator_id: m.indicator, on: m.on, value: m.value }).collect(),
         now: signed_in.now,
     }))
 }
 
-/// Those that this person may read, with what they may do.
+/// What must be in place before this version is frozen, and whether it is.
+#[expect(clippy::too_many_arguments, reason = "each is a fact that its callers have at hand")]
+pub(super) async fn gates_of(
+    store: &Store,
+    head: &AgreementHead,
+    document: DocumentId,
+    template: &TemplateRow,
+    words: &BTreeSet<String>,
+    meetings: &[MeetingRow],
+    row: &AgreementRow,
+    demands: Demands,
+) -> store::Result<Vec<Gate>> {
+    let facts = Facts {
+        status: head.status,
+        sections: template.sections.iter().map(|section| texts::section_fact(section, words)).collect(),
+        goals: store.goal_facts(&[document]).await?.into_iter().map(|(_, goal)| goal).collect(),
+        covered: Covered::by(meetings.iter().map(|m| (m.status, m.covers_political_goals, m.covers_executive_goals))),
+        open_threads: row.open_threads,
+    };
+    Ok(gates(&facts, demands))
+}
+
+/// The versions of an agreement that this person may read, newest first.
+async fn versions(store: &Store, signed_in: &SignedIn, agreement: AgreementId) -> store::Result<Vec<AgreementVersion>> {
+    let rows = store.agreement_versions(agreement).await?;
+    let documents: Vec<DocumentId> = rows.iter().map(|row| row.document).collect();
+    let access = store.documents_access(&documents).await?;
+    let readable = |document| {
+        access.iter().any(|row| row.access.document == document && abilities(&signed_in.principal, &row.access, signed_in.now).read)
+    };
+    let in_force = rows.iter().find(|row| row.status == AgreementStatus::Signed).map(|row| row.document);
+    let rows = rows.into_iter().filter(|row| readable(row.document));
+    Ok(rows
+        .map(|row| AgreementVersion {
+            document_id: row.document.0,
+            version: row.version,
+            status: row.status,
+            in_force: Some(row.document) == in_force,
+        })
+        .collect())
+}
+
+/// Those that this person may read, with what they may do: of each agreement the newest version that they may.
 pub(super) fn visible(heads: Vec<AgreementHead>, signed_in: &SignedIn) -> Vec<(AgreementHead, Abilities)> {
     let with_abilities = heads.into_iter().map(|head| {
         let abilities = abilities(&signed_in.principal, &head.access, signed_in.now);
         (head, abilities)
     });
-    with_abilities.filter(|(_, abilities)| abilities.read).collect()
+    let mut readable: Vec<_> = with_abilities.filter(|(_, abilities)| abilities.read).collect();
+    readable.dedup_by_key(|(head, _)| head.id);
+    readable
 }
 
 /// These agreements as they stand in lists, in this order.
 pub(super) async fn summaries(store: &Store, visible: &[(AgreementHead, Abilities)]) -> store::Result<Vec<AgreementSummary>> {
     let ids: Vec<AgreementId> = visible.iter().map(|(head, _)| head.id).collect();
-    let rows = store.agreements(&ids).await?;
+    let shown: Vec<_> = visible.iter().map(|(head, _)| (head.id, head.document)).collect();
+    let rows = store.agreements(&shown).await?;
     let named = rows.iter().flat_map(|row| [Some(row.unit_leader), Some(row.counterpart), row.last_edit.map(|(person, _)| person)]);
     let people = People::load(store, named.flatten().collect()).await?;
     let mut attainment: HashMap<AgreementId, Vec<AttainmentCount>> = HashMap::new();
@@ -184,7 +248,7 @@ pub(super) async fn summaries(store: &Store, visible: &[(AgreementHead, Abilitie
 /// The goals of the agreement before this one, as they stand above its own follow-up: part of this agreement's page, for everybody
 /// who may read it.
 async fn previous(store: &Store, predecessor: AgreementId) -> store::Result<Option<PreviousAgreement>> {
-    let Some(row) = store.agreements(&[predecessor]).await?.pop() else { return Ok(None) };
+    let Some(row) = store.agreements(&[(predecessor, None)]).await?.pop() else { return Ok(None) };
     let goals = store.followed_goals(predecessor).await?.into_iter().map(|goal| PreviousGoal {
         code: goal.code,
         title: goal.title,
@@ -198,7 +262,7 @@ async fn previous(store: &Store, predecessor: AgreementId) -> store::Result<Opti
 }
 
 /// An agreement's life. Where only the day of signing is known, that is all there is to tell.
-fn life(row: &AgreementRow, steps: Vec<LifeRow>) -> Vec<LifeRow> {
+fn life_of(row: &AgreementRow, steps: Vec<LifeRow>) -> Vec<LifeRow> {
     match row.signed_on {
         Some(day) if steps.is_empty() => {
             vec![LifeRow { status: AgreementStatus::Signed, at: danish_noon(day), person: None, reason: None }]
@@ -227,6 +291,31 @@ fn show_sections(template: TemplateRow) -> Vec<TemplateSection> {
 
 fn show_step(step: LifeRow, people: &People) -> LifeStep {
     LifeStep { status: step.status, at: step.at, person: step.person.map(|person| people.show(person)), reason: step.reason }
+}
+
+/// A frozen text in an answer.
+pub(super) fn show_frozen(frozen: &FrozenRevision, people: &People) -> Revision {
+    Revision {
+        number: frozen.number,
+        seq: Some(frozen.seq),
+        content_sha256: Some(hex::encode(frozen.content_sha256)),
+        label: None,
+        frozen: true,
+        person: frozen.person.map(|person| people.show(person)),
+        at: frozen.at,
+    }
+}
+
+fn show_event(event: EventRow, people: &People) -> LifeEvent {
+    LifeEvent {
+        kind: event.kind,
+        at: event.at,
+        person: event.person.map(|person| people.show(person)),
+        status: event.to,
+        revision: event.revision,
+        party: event.party,
+        reason: event.reason,
+    }
 }
 
 /// A signature in an answer.

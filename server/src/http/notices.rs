@@ -57,7 +57,7 @@ pub(super) async fn list(
         .map(|row| row.access.document)
         .collect();
     let ways = ways(&store, &signed_in).await?;
-    let shown = |kind| ways.iter().any(|setting| setting.kind == kind && setting.way != NoticeWay::Off);
+    let shown = |kind| !ways.iter().any(|setting| setting.kind == kind && setting.way == NoticeWay::Off);
     let rows: Vec<_> = rows.into_iter().filter(|row| visible.contains(&row.document) && shown(row.kind)).collect();
     let unread = u32::try_from(rows.iter().filter(|row| row.unread).count()).unwrap_or(u32::MAX);
     let page: Vec<_> = rows.into_iter().filter(|row| which.before.is_none_or(|before| row.id < before)).take(PAGE + 1).collect();
@@ -70,6 +70,7 @@ pub(super) async fn list(
         title: row.title,
         unit: row.unit,
         quote: row.quote,
+        reason: row.reason,
         path: notice::path_of(row.agreement.map(|agreement| agreement.0), row.thread),
         at: row.at,
         unread: row.unread,
@@ -106,6 +107,9 @@ pub(super) async fn choose(
     State(store): State<Store>,
     Json(chosen): Json<NoticeSettings>,
 ) -> Result<axum::Json<NoticeSettings>, Problem> {
+    if chosen.items.iter().any(|setting| notice::ALWAYS.contains(&setting.kind)) {
+        return Err(Problem::invalid("Anmodninger om underskrift kan ikke slås fra."));
+    }
     let mut transaction = store.begin().await?;
     for setting in &chosen.items {
         notices::choose(&mut transaction, signed_in.principal.person, setting.kind, setting.way).await?;
@@ -144,7 +148,10 @@ pub async fn unsubscribe(State(store): State<Store>, Path(secret): Path<String>)
 
 async fn whose(store: &Store, secret: &str) -> Result<(crate::domain::ids::PersonId, Vec<notice::NoticeKind>), Problem> {
     let secret = BASE64_URL_SAFE_NO_PAD.decode(secret).map_err(|_| Problem::not_found())?;
-    store.unsubscribes(sha256(&secret)).await?.ok_or_else(Problem::not_found)
+    let (person, mut kinds) = store.unsubscribes(sha256(&secret)).await?.ok_or_else(Problem::not_found)?;
+    // A mail that also asks for a signature ends the rest alone.
+    kinds.retain(|kind| !notice::ALWAYS.contains(kind));
+    Ok((person, kinds))
 }
 
 fn name(kind: notice::NoticeKind) -> &'static str {
@@ -154,6 +161,8 @@ fn name(kind: notice::NoticeKind) -> &'static str {
         notice::NoticeKind::Comment => "nye kommentarer i dine aftaler",
         notice::NoticeKind::Proposal => "forslag til ny ordlyd",
         notice::NoticeKind::Resolved => "løste kommentarer",
+        notice::NoticeKind::ReadyToSign => "aftaler, der er klar til underskrift",
+        notice::NoticeKind::Reopened => "aftaler, der tages tilbage til kladde",
     }
 }
 

@@ -159,6 +159,38 @@ impl Problem {
         resolved.with_detail("Genåbn den for at svare.")
     }
 
+    /// 409: something must be in place before the text is frozen; `detail` says what, in words.
+    #[must_use]
+    pub fn not_in_place(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "/problems/not-in-place", "Teksten kan ikke fryses endnu.").with_detail(detail)
+    }
+
+    /// 409: the agreement is somewhere else in its life.
+    #[must_use]
+    pub fn wrong_status(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "/problems/wrong-status", "Det kan ikke gøres med aftalen, som den står nu.").with_detail(detail)
+    }
+
+    /// 409: the text went on while it was being frozen.
+    #[must_use]
+    pub fn text_moved() -> Self {
+        let moved = Self::new(StatusCode::CONFLICT, "/problems/text-moved", "Teksten blev ændret, mens den skulle fryses.");
+        moved.with_detail("Intet er frosset, og intet er gået tabt. Prøv igen.")
+    }
+
+    /// 409: what is shown is not what the log says; nothing was frozen.
+    #[must_use]
+    pub fn text_differs() -> Self {
+        let differs = Self::new(StatusCode::CONFLICT, "/problems/text-differs", "Teksten kunne ikke fryses.");
+        differs.with_detail("Det, der vises, er ikke det, der er gemt. Siden hentes på ny. Prøv igen, og giv besked, hvis det sker igen.")
+    }
+
+    /// 422: the words given are no reason.
+    #[must_use]
+    pub fn no_reason(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "/problems/no-reason", "Begrundelsen mangler.").with_detail(detail)
+    }
+
     /// 412: somebody (or oneself in another window) changed it meanwhile.
     #[must_use]
     pub const fn stale() -> Self {

@@ -445,6 +445,7 @@ async fn an_agreement_in_dialogue_as_its_leader_sees_it(pool: PgPool) {
         "read_only_because": null
       },
       "budget_frame_dkk": 41200000,
+      "frozen": null,
       "gates": [
         {
           "blocks": true,
@@ -504,6 +505,53 @@ async fn an_agreement_in_dialogue_as_its_leader_sees_it(pool: PgPool) {
         }
       ],
       "guidance": "Skriv kort. Aftalen skal kunne læses på ti minutter.",
+      "history": [
+        {
+          "at": "2026-10-26T07:00:00Z",
+          "kind": "created",
+          "party": null,
+          "person": "Tove Drejebogsen (TD), Strategikonsulent",
+          "reason": null,
+          "revision": null,
+          "status": "not_started"
+        },
+        {
+          "at": "2026-11-04T08:12:00Z",
+          "kind": "status_changed",
+          "party": null,
+          "person": "Hanne Påfundsen (HP), Skoleleder",
+          "reason": null,
+          "revision": null,
+          "status": "drafting"
+        },
+        {
+          "at": "2026-11-12T14:45:00Z",
+          "kind": "meeting_held",
+          "party": null,
+          "person": "Hanne Påfundsen (HP), Skoleleder",
+          "reason": null,
+          "revision": null,
+          "status": null
+        },
+        {
+          "at": "2026-11-12T14:45:00Z",
+          "kind": "status_changed",
+          "party": null,
+          "person": "Hanne Påfundsen (HP), Skoleleder",
+          "reason": null,
+          "revision": null,
+          "status": "in_dialogue"
+        },
+        {
+          "at": "2026-11-18T13:31:00Z",
+          "kind": "snapshot",
+          "party": null,
+          "person": "Hanne Påfundsen (HP), Skoleleder",
+          "reason": null,
+          "revision": 31,
+          "status": null
+        }
+      ],
       "life": [
         {
           "at": "2026-10-26T07:00:00Z",
@@ -766,6 +814,12 @@ async fn an_agreement_in_dialogue_as_its_leader_sees_it(pool: PgPool) {
       ],
       "sign_deadline": "2027-01-29",
       "signatures": [],
+      "steps": {
+        "freeze": false,
+        "override_dialogue": false,
+        "renew": false,
+        "reopen": false
+      },
       "summary": {
         "attainment": [],
         "counterpart": "Esben Opdigtsen (EO), Skolechef",
@@ -790,7 +844,15 @@ async fn an_agreement_in_dialogue_as_its_leader_sees_it(pool: PgPool) {
         },
         "unit_leader": "Hanne Påfundsen (HP), Skoleleder",
         "version": 1
-      }
+      },
+      "versions": [
+        {
+          "document_id": "75c7b035-8618-51ac-bac8-0ba615af0457",
+          "in_force": false,
+          "status": "in_dialogue",
+          "version": 1
+        }
+      ]
     }
     "#);
 }

@@ -13,9 +13,13 @@ use crate::{
 
 /// The keys of the sections in which somebody has written something.
 pub(super) async fn filled(rooms: &Rooms, document: DocumentId) -> Result<BTreeSet<String>, Problem> {
-    let committed = rooms.content(document).await.map_err(|_| Problem::unavailable())?;
-    let content: Value = serde_json::from_slice(&committed.content).map_err(|error| {
-        tracing::error!(document.id = %document, %error, "canonical content is not JSON");
+    filled_in(&rooms.content(document).await.map_err(|_| Problem::unavailable())?.content)
+}
+
+/// The same of canonical content that is at hand.
+pub(super) fn filled_in(content: &[u8]) -> Result<BTreeSet<String>, Problem> {
+    let content: Value = serde_json::from_slice(content).map_err(|error| {
+        tracing::error!(%error, "canonical content is not JSON");
         Problem::internal()
     })?;
     let sections = content["sections"].as_object().into_iter().flatten();

@@ -113,6 +113,26 @@ pub fn update_limits(limits: &Limits) -> UpdateLimits {
     }
 }
 
+/// What these updates say, applied in this order, with nothing left over that waits for something else. For bytes from our own log only.
+///
+/// One transaction for all of them: the document is read once, at the end. The index finds what builds on something that is not there,
+/// which the library would show.
+pub fn read_log<'a>(updates: impl IntoIterator<Item = (u64, &'a Bytes)>, limits: &UpdateLimits) -> Result<content::Content, NotReplayed> {
+    let (doc, mut index) = (new_doc(), Index::default());
+    {
+        let mut transaction = doc.transact_mut();
+        for (seq, update) in updates {
+            let failed = |error: &dyn std::error::Error| NotReplayed { seq, what: error.to_string() };
+            let parts = index.load(update, Kept::Row, limits).map_err(|refusal| failed(&refusal))?;
+            let parts = if parts.is_empty() { std::slice::from_ref(update) } else { &parts[..] };
+            for part in parts {
+                transaction.apply_update(Update::decode_v1(part).map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
+            }
+        }
+    }
+    Ok(content::read(&doc))
+}
+
 impl LiveDocument {
     /// Replays a log: snapshot, then every update after it.
     pub fn replay(log: &Log, limits: &UpdateLimits) -> Result<Self, NotReplayed> {

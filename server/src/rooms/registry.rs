@@ -20,19 +20,21 @@ use uuid::Uuid;
 
 use super::{
     anchors::{NotPlaced, Selection},
+    document::NotReplayed,
+    frozen::{self, Frozen},
     journal::Journal,
     outbox::Outbox,
     quarantine::Quarantine,
     replays::Replays,
     room::{Backlog, Newcomer, PeerId},
-    task::{Committed, Input, Placed, Standing, Surroundings, Task, Watched},
+    task::{Committed, Input, Placed, Sealed, Standing, Surroundings, Task, Watched},
 };
 use crate::{
     auth::Sessions,
     clock::Clock,
     config::Limits,
     domain::ids::{DocumentId, PersonId, SessionId},
-    store::Store,
+    store::{self, Store},
 };
 
 /// Inputs that may wait in a room's inbox; beyond it the sockets are read more slowly.
@@ -70,6 +72,13 @@ pub struct Rooms {
     around: Arc<Surroundings>,
     threads: Arc<Vec<Handle>>,
     spread: RandomState,
+}
+
+/// A room that takes nothing in for as long as this lives. What people type meanwhile waits.
+pub struct Seal {
+    /// The content as it is committed, and stays.
+    pub committed: Committed,
+    _hold: oneshot::Sender<std::convert::Infallible>,
 }
 
 /// The server stops, or the room cannot be opened now.
@@ -168,6 +177,26 @@ impl Rooms {
         self.ask(document, |answer| Input::Standing(thread, answer)).await
     }
 
+    /// Has the document's room take nothing in until the seal is dropped. Other servers write on: whoever freezes looks at the head.
+    pub async fn seal(&self, document: DocumentId) -> Result<Result<Seal, Sealed>, Unavailable> {
+        for _ in 0..LOOKS_MAX {
+            let (hold, release) = oneshot::channel();
+            let (answer, answered) = oneshot::channel();
+            if self.room(document)?.inbox.send(Input::Seal(answer, release)).await.is_err() {
+                continue;
+            }
+            if let Ok(sealed) = answered.await {
+                return Ok(sealed.map(|committed| Seal { committed, _hold: hold }));
+            }
+        }
+        Err(Unavailable)
+    }
+
+    /// What a document's whole log says, made anew beside its room, and without holding a lock. `None`: there is no such document.
+    pub async fn frozen(&self, document: DocumentId) -> store::Result<Option<Result<Frozen, NotReplayed>>> {
+        frozen::freeze(&self.around.store, document, &self.around.limits).await
+    }
+
     async fn ask<T>(&self, document: DocumentId, question: impl Fn(oneshot::Sender<T>) -> Input) -> Result<T, Unavailable> {
         for _ in 0..LOOKS_MAX {
             let (answer, answered) = oneshot::channel();
@@ -183,18 +212,29 @@ impl Rooms {
 
     /// Rights to this document changed and are committed: its room loads them again at once.
     pub async fn access_changed(&self, document: DocumentId) {
-        let room = self.registry.open().rooms.get(&document).cloned();
-        if let Some(room) = room {
-            // A room that is gone holds no rights.
-            let _ = room.inbox.send(Input::Refresh).await;
-        }
+        self.tell(document, Input::Refresh).await;
+    }
+
+    /// Another server may have written in this document: its room reads on in the log.
+    pub async fn catch_up(&self, document: DocumentId) {
+        self.tell(document, Input::CatchUp).await;
+    }
+
+    /// What this document's room holds is not what the log says: the log wins.
+    pub async fn reload(&self, document: DocumentId) {
+        self.tell(document, Input::Reload).await;
     }
 
     /// Tells the pages that have this document open.
     pub async fn event(&self, document: DocumentId, event: Event) {
+        self.tell(document, Input::Event(event)).await;
+    }
+
+    /// A document that is not open is read when it is opened: nobody has to be told.
+    async fn tell(&self, document: DocumentId, input: Input) {
         let room = self.registry.open().rooms.get(&document).cloned();
         if let Some(room) = room {
-            let _ = room.inbox.send(Input::Event(event)).await;
+            let _ = room.inbox.send(input).await;
         }
     }
 

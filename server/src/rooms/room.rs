@@ -72,6 +72,8 @@ pub struct RoomAccess {
     pub document: DocumentAccess,
     /// The access version it was loaded at.
     pub version: i64,
+    /// How often the text was frozen for signing. Words belong to the count that their connection was told (SPEC S8).
+    pub freezes: u32,
 }
 
 /// What the room wants done, in this order.
@@ -160,6 +162,8 @@ pub struct Room {
 struct Peer {
     newcomer: Newcomer,
     told: Abilities,
+    /// How often the text had been frozen when this connection was told so.
+    freezes: u32,
     /// Update frames that have arrived.
     frames: u64,
     /// How many of them it has been told are settled.
@@ -179,6 +183,10 @@ struct Waiting {
     author: Author,
     frame: u64,
     step2: bool,
+    /// How often the text had been frozen as far as its sender was told.
+    freezes: u32,
+    /// Its sender says `samspil.v1`, and so keeps apart by itself what is older than a freeze.
+    samspil: bool,
     update: Bytes,
     arrived: DateTime<Utc>,
     /// It was refused, and its sender has been told: when its batch is made again, that is not said twice.
@@ -336,7 +344,17 @@ impl Room {
         newcomer.person.colour = self.colour(newcomer.principal.person);
         self.peers.insert(
             id,
-            Peer { newcomer, told, frames: 0, settled: 0, resyncing: false, asked_again: false, refusals_in_a_row: 0, welcomed: false },
+            Peer {
+                newcomer,
+                told,
+                freezes: self.access.freezes,
+                frames: 0,
+                settled: 0,
+                resyncing: false,
+                asked_again: false,
+                refusals_in_a_row: 0,
+                welcomed: false,
+            },
         );
         self.asking.push(Asking::Welcome(id));
         self.answer(now, out);
@@ -388,7 +406,8 @@ impl Room {
                 let author = Author { person: principal.person, session: principal.session };
                 let frame = here.frames;
                 self.waiting_bytes += update.len();
-                self.waiting.push_back(Waiting { peer, author, frame, step2, update, arrived: now, refused: false });
+                let (freezes, samspil) = (here.freezes, here.newcomer.samspil);
+                self.waiting.push_back(Waiting { peer, author, frame, step2, freezes, samspil, update, arrived: now, refused: false });
                 self.refuse_overflow(out);
             }
             Ok(ClientFrame::SyncStep1(state_vector)) => {
@@ -547,6 +566,12 @@ impl Room {
             None => Err(RefusalCode::NotSaving),
             Some(newcomer) => writes(newcomer, &self.access.document, now),
         };
+        // Words from before a freeze never merge by themselves, also not after reopening. What comes on a connection that was not told
+        // of the freeze may be such words; so may what a standard client, which counts no freezes, brings along in a step 2.
+        let may_be_older = waiting.freezes != self.access.freezes || (waiting.step2 && !waiting.samspil && self.access.freezes > 0);
+        if may_be_older {
+            may_write = may_write.and(Err(RefusalCode::Frozen));
+        }
         let Some(document) = &mut self.document else { return Err(NotApplied::Broken("no document".into())) };
         // A full document is one that nobody may write in; what is here already is no offence in it.
         if is_full(document, &self.limits) {
@@ -783,6 +808,11 @@ impl Room {
     fn tell_abilities(&mut self, now: DateTime<Utc>, out: &mut Vec<Effect>) {
         for id in self.peers.keys().copied().collect::<Vec<_>>() {
             let Some(can) = self.peers.get(&id).map(|peer| self.can(&peer.newcomer.principal, now)) else { continue };
+            if can.edit && self.peers.get(&id).is_some_and(|peer| peer.freezes != self.access.freezes) {
+                // What it sends from now on cannot be told from what it sent before the freeze. On a new line it can.
+                self.close(id, CloseCode::ComeBack, "the text was frozen meanwhile", out);
+                continue;
+            }
             let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.told != can) else { continue };
             let reason = reason(peer.told, can);
             let may_write_now = can.edit && !peer.told.edit;
@@ -903,6 +933,7 @@ impl Room {
                     limits: self.limits.for_hello(),
                     build: crate::BUILD.to_owned(),
                     seq: self.head,
+                    freezes: peer.freezes,
                 }),
             ));
             if peer.told.edit && self.fullness == Fullness::Near {

@@ -70,12 +70,16 @@ pub enum Input {
     Place(Uuid, Box<Selection>, oneshot::Sender<Result<Placed, NotPlaced>>),
     /// Asks where a thread's words stand.
     Standing(Uuid, oneshot::Sender<Standing>),
+    /// Asks that nothing be taken in until `Release` is gone, and for the content as committed then.
+    Seal(oneshot::Sender<Result<Committed, Sealed>>, Release),
     /// A session ended on this server.
     SessionEnded(SessionId),
     /// Rights may have changed: load them again.
     Refresh,
     /// Another node may have written: read on in the log.
     CatchUp,
+    /// What is here is not what the log says.
+    Reload,
     /// Tell the pages.
     Event(Event),
     /// Close everybody with *come back* and end.
@@ -111,8 +115,17 @@ pub struct Standing {
     pub anchor: Option<AnchorRow>,
 }
 
+/// The other end of what holds a room sealed: it ends when that is dropped.
+pub type Release = oneshot::Receiver<std::convert::Infallible>;
+
+/// Somebody else holds the room sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("somebody else is freezing the text")]
+pub struct Sealed;
+
 /// Who waits for committed state, and what for.
 enum Asking {
+    Seal(oneshot::Sender<Result<Committed, Sealed>>),
     Content(oneshot::Sender<Committed>),
     Place(Uuid, Box<Selection>, oneshot::Sender<Result<Placed, NotPlaced>>),
     Standing(Uuid, oneshot::Sender<Standing>),
@@ -193,6 +206,8 @@ struct Live {
     loading: Option<Loading>,
     stale: Stale,
     asking: Vec<Asking>,
+    /// Nothing is taken in until this ends.
+    sealed: Option<Release>,
     stopping: bool,
     idle_since: Option<Instant>,
     snapshot_seq: u64,
@@ -251,7 +266,7 @@ impl Task {
             }
         };
         stop_points::reach(StopPoint::DocumentLoaded);
-        let access = RoomAccess { document: row.access, version: row.access_version };
+        let access = RoomAccess { document: row.access, version: row.access_version, freezes: row.freezes };
         let (head, limits) = (log.head, self.around.limits.clone());
         let (foretelling, foretold) = oneshot::channel();
         let replays = self.around.replays.clone();
@@ -282,6 +297,7 @@ impl Task {
                 }
                 // Before the inbox, which under load is never empty.
                 _ = tick.tick() => live.room.tick(self.around.clock.now(), &mut effects),
+                _ = settled(&mut live.sealed) => live.sealed = None,
                 input = self.inbox.recv(), if !live.holds_back() => match input {
                     Some(input) => self.inputs(&mut live, input, &mut effects),
                     None => live.stopping = true,
@@ -345,12 +361,20 @@ impl Task {
             Input::Content(answer) => live.asking.push(Asking::Content(answer)),
             Input::Place(thread, selection, answer) => live.asking.push(Asking::Place(thread, selection, answer)),
             Input::Standing(thread, answer) => live.asking.push(Asking::Standing(thread, answer)),
+            Input::Seal(answer, _) if live.sealed.is_some() => drop(answer.send(Err(Sealed))),
+            Input::Seal(answer, release) => {
+                live.sealed = Some(release);
+                live.asking.push(Asking::Seal(answer));
+            }
             Input::SessionEnded(session) => live.room.session_ended(session, effects),
             Input::Refresh => live.stale.access = true,
             Input::CatchUp => live.room.catch_up(effects),
+            Input::Reload => live.stale.document = true,
             Input::Event(event) => live.room.event(&event, now, effects),
             Input::Stop => {
                 live.stopping = true;
+                // What waits is written before the server ends; whoever freezes finds that the text has moved.
+                live.sealed = None;
                 live.room.close_all(CloseCode::ComeBack, "the server is being restarted", effects);
             }
         }
@@ -377,7 +401,7 @@ impl Task {
 
     /// Asks the room for a batch and gives it to the journal.
     async fn append(&self, live: &mut Live) {
-        if live.appending.is_some() || live.loading.is_some() || live.stale.any() {
+        if live.sealed.is_some() || live.appending.is_some() || live.loading.is_some() || live.stale.any() {
             return;
         }
         let mut effects = Vec::new();
@@ -478,7 +502,7 @@ impl Task {
             }
             return settled;
         }
-        if !live.room.is_idle() || live.compacting.is_some() || live.loading.is_some() || !live.asking.is_empty() {
+        if !live.room.is_idle() || live.compacting.is_some() || live.loading.is_some() || !live.asking.is_empty() || live.sealed.is_some() {
             live.idle_since = None;
             return false;
         }
@@ -514,6 +538,7 @@ impl Live {
             loading: None,
             stale: Stale::default(),
             asking: Vec::new(),
+            sealed: None,
             stopping: false,
             idle_since: Some(Instant::now()),
             snapshot_seq: 0,
@@ -589,6 +614,10 @@ impl Live {
                     let content = content.get_or_insert_with(|| Bytes::from(document.content()));
                     drop(answer.send(Committed { seq, content: content.clone() }));
                 }
+                Asking::Seal(answer) => {
+                    let content = content.get_or_insert_with(|| Bytes::from(document.content()));
+                    drop(answer.send(Ok(Committed { seq, content: content.clone() })));
+                }
                 Asking::Standing(thread, answer) => {
                     drop(answer.send(Standing { seq, words: document.words_of(thread), anchor: document.anchor_of(thread) }));
                 }
@@ -642,7 +671,7 @@ impl Surroundings {
         let row = self.store.document_access(document).await?;
         Ok(row.map(|row| {
             let version = versions.documents.get(&document).copied().unwrap_or(row.access_version);
-            (RoomAccess { document: row.access, version }, principals)
+            (RoomAccess { document: row.access, version, freezes: row.freezes }, principals)
         }))
     }
 }

@@ -20,6 +20,8 @@ use crate::domain::{
 pub struct Which {
     /// Only this one.
     pub agreement: Option<AgreementId>,
+    /// Only in this version. Otherwise in the one that is written in, and in the one in force where that is another.
+    pub version: Option<u32>,
     /// Only those whose period begins in this year.
     pub year: Option<i32>,
     /// Only those after this place in the list: (unit's name, id).
@@ -31,7 +33,7 @@ pub struct Which {
 pub struct AgreementHead {
     /// The agreement.
     pub id: AgreementId,
-    /// The document of its current version; `None`: its text is not held here.
+    /// The document of this version; `None`: its text is not held here.
     pub document: Option<DocumentId>,
     /// What decides who may do what with it. Without a text the document in it is the nil id.
     pub access: DocumentAccess,
@@ -185,14 +187,15 @@ pub struct MeasurementRow {
 }
 
 impl Store {
-    /// These agreements, as far as access and order need them, by unit (Danish collation) and id.
+    /// These agreements, as far as access and order need them, by unit (Danish collation), id and version, newest first: who may not read the
+    /// newest yet may read the one in force.
     pub async fn agreement_heads(&self, which: &Which) -> Result<Vec<AgreementHead>> {
         let (after_name, after_id) = match &which.after {
             Some((name, id)) => (Some(name.as_str()), Some(id.0)),
             None => (None, None),
         };
         let rows = sqlx::query!(
-            r#"SELECT a.id AS "id!", a.current_document_id, COALESCE(d.status, a.status_without_text) AS "status!",
+            r#"SELECT a.id AS "id!", d.id AS "document_id?", COALESCE(d.status, a.status_without_text) AS "status!",
                       unit.name AS "unit_name!: String", a.period_from AS "period_from!", a.unit_id AS "unit_id!",
                       a.unit_leader_id AS "unit_leader_id!", a.counterpart_id AS "counterpart_id!",
                       ARRAY(WITH RECURSIVE above AS (
@@ -202,28 +205,35 @@ impl Store {
                                 FROM org_node node JOIN above ON node.id = above.parent_id
                             ) CYCLE parent_id SET looped USING path
                             SELECT parent_id FROM above WHERE parent_id IS NOT NULL AND NOT looped ORDER BY distance) AS "above!: Vec<Uuid>"
-               FROM agreement a JOIN org_node unit ON unit.id = a.unit_id LEFT JOIN document d ON d.id = a.current_document_id
-               WHERE ($1::uuid IS NULL OR a.id = $1)
+               FROM agreement a JOIN org_node unit ON unit.id = a.unit_id
+               LEFT JOIN LATERAL (
+                   SELECT d.id, d.status, d.version FROM agreement_version v JOIN document d ON d.id = v.document_id
+                   WHERE v.agreement_id = a.id
+                     AND CASE WHEN $5::int IS NULL THEN d.id = a.current_document_id OR d.status = 'signed' ELSE d.version = $5 END
+               ) d ON true
+               WHERE ($5::int IS NULL OR d.id IS NOT NULL)
+                 AND ($1::uuid IS NULL OR a.id = $1)
                  AND ($2::int IS NULL OR EXTRACT(YEAR FROM a.period_from) = $2)
                  AND ($3::text IS NULL OR (unit.name, a.id) > ($3::text COLLATE danish, $4::uuid))
-               ORDER BY unit.name, a.id"#,
+               ORDER BY unit.name, a.id, d.version DESC"#,
             which.agreement.map(|agreement| agreement.0),
             which.year,
             after_name,
-            after_id
+            after_id,
+            which.version.map(|version| i32::try_from(version).unwrap_or(i32::MAX))
         )
         .fetch_all(self.pool())
         .await?;
-        let documents: Vec<Uuid> = rows.iter().filter_map(|row| row.current_document_id).collect();
+        let documents: Vec<Uuid> = rows.iter().filter_map(|row| row.document_id).collect();
         let mut grants = self.grants(&documents).await?;
         rows.into_iter()
             .map(|row| {
                 let status = agreement_status("status", row.status)?;
                 Ok(AgreementHead {
                     id: AgreementId(row.id),
-                    document: row.current_document_id.map(DocumentId),
+                    document: row.document_id.map(DocumentId),
                     access: DocumentAccess {
-                        document: DocumentId(row.current_document_id.unwrap_or_default()),
+                        document: DocumentId(row.document_id.unwrap_or_default()),
                         kind: DocumentKind::Agreement,
                         status: Status::Agreement(status),
                         agreement: Some(AgreementAccess {
@@ -232,7 +242,7 @@ impl Store {
                             unit_leader: PersonId(row.unit_leader_id),
                             counterpart: PersonId(row.counterpart_id),
                         }),
-                        grants: row.current_document_id.and_then(|document| grants.remove(&document)).unwrap_or_default(),
+                        grants: row.document_id.and_then(|document| grants.remove(&document)).unwrap_or_default(),
                     },
                     status,
                     unit_name: row.unit_name,
@@ -242,34 +252,36 @@ impl Store {
             .collect()
     }
 
-    /// These agreements as they stand in a list, in no particular order.
-    pub async fn agreements(&self, agreements: &[AgreementId]) -> Result<Vec<AgreementRow>> {
-        let ids: Vec<Uuid> = agreements.iter().map(|agreement| agreement.0).collect();
+    /// These agreements as they stand in a list, in no particular order: each in this version of it, or in its current one.
+    pub async fn agreements(&self, agreements: &[(AgreementId, Option<DocumentId>)]) -> Result<Vec<AgreementRow>> {
+        let ids: Vec<Uuid> = agreements.iter().map(|(agreement, _)| agreement.0).collect();
+        let documents: Vec<Option<Uuid>> = agreements.iter().map(|(_, document)| document.map(|document| document.0)).collect();
         let rows = sqlx::query!(
             r#"SELECT a.id AS "id!", a.title AS "title!", a.period_from AS "period_from!", a.period_to AS "period_to!",
                       a.unit_leader_id AS "unit_leader_id!", a.counterpart_id AS "counterpart_id!", a.budget_frame_dkk, a.predecessor_id,
                       a.signed_on, unit.id AS "unit_id!", unit.name AS "unit_name!: String", unit.unit_type,
                       parent.name AS "parent_name?: String", COALESCE(d.version, 1) AS "version!", d.template_id AS "template_id?",
-                      CASE WHEN a.current_document_id IS NULL
+                      CASE WHEN d.id IS NULL
                            THEN (SELECT count(*) FROM past_goal g WHERE g.agreement_id = a.id)
-                           ELSE (SELECT count(*) FROM agreement_goal g WHERE g.document_id = a.current_document_id) END AS "goals!",
-                      (SELECT count(*) FROM thread t WHERE t.document_id = a.current_document_id AND t.status = 'open' AND EXISTS
+                           ELSE (SELECT count(*) FROM agreement_goal g WHERE g.document_id = d.id) END AS "goals!",
+                      (SELECT count(*) FROM thread t WHERE t.document_id = d.id AND t.status = 'open' AND EXISTS
                           (SELECT FROM comment c WHERE c.thread_id = t.id AND c.deleted_at IS NULL)) AS "open_threads!",
                       edit.person_id AS "edit_person?", edit.at AS "edit_at?"
-               FROM agreement a
+               FROM unnest($1::uuid[], $2::uuid[]) AS wanted (agreement_id, document_id)
+               JOIN agreement a ON a.id = wanted.agreement_id
                JOIN org_node unit ON unit.id = a.unit_id
                LEFT JOIN org_node parent ON parent.id = unit.parent_id
-               LEFT JOIN document d ON d.id = a.current_document_id
+               LEFT JOIN document d ON d.id = COALESCE(wanted.document_id, a.current_document_id)
                LEFT JOIN LATERAL (
                    SELECT person_id, at FROM (
                        (SELECT u.person_id, u.at FROM document_update u
-                        WHERE u.document_id = a.current_document_id AND u.person_id IS NOT NULL ORDER BY u.seq DESC LIMIT 1)
+                        WHERE u.document_id = d.id AND u.person_id IS NOT NULL ORDER BY u.seq DESC LIMIT 1)
                        UNION ALL
-                       (SELECT e.person_id, e.at FROM section_edit e WHERE e.document_id = a.current_document_id ORDER BY e.at DESC LIMIT 1)
+                       (SELECT e.person_id, e.at FROM section_edit e WHERE e.document_id = d.id ORDER BY e.at DESC LIMIT 1)
                    ) edits ORDER BY at DESC LIMIT 1
-               ) edit ON true
-               WHERE a.id = ANY($1)"#,
-            &ids
+               ) edit ON true"#,
+            &ids,
+            &documents as &[Option<Uuid>]
         )
         .fetch_all(self.pool())
         .await?;
@@ -513,7 +525,7 @@ impl TryFrom<RawSection> for SectionRow {
 }
 
 /// The status that the database calls this.
-fn agreement_status(what: &'static str, id: String) -> Result<AgreementStatus> {
+pub(super) fn agreement_status(what: &'static str, id: String) -> Result<AgreementStatus> {
     match Status::from_id(DocumentKind::Agreement, &id) {
         Some(Status::Agreement(status)) => Ok(status),
         _ => Err(Error::Unknown { table: "agreement", what, value: id }),

@@ -27,6 +27,8 @@ pub struct DocumentRow {
     pub head: u64,
     /// Raised whenever status or rights change; the append transaction compares it.
     pub access_version: i64,
+    /// How often its text was frozen for signing.
+    pub freezes: u32,
     /// The agreement it is a version of, if it is one.
     pub agreement_id: Option<AgreementId>,
 }
@@ -43,6 +45,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT d.id AS "id!", d.kind AS "kind!", d.title AS "title!: String", d.version AS "version!", d.schema AS "schema!",
                       d.status AS "status!", d.head AS "head!", d.access_version AS "access_version!",
+                      d.freezes AS "freezes!",
                       a.id AS "agreement_id?", a.unit_id AS "unit_id?", a.unit_leader_id AS "unit_leader_id?",
                       a.counterpart_id AS "counterpart_id?",
                       ARRAY(WITH RECURSIVE above AS (
@@ -87,6 +90,7 @@ impl Store {
                     schema: u32::try_from(row.schema).map_err(|_| unknown("schema", row.schema.to_string()))?,
                     head: u64::try_from(row.head).map_err(|_| unknown("head", row.head.to_string()))?,
                     access_version: row.access_version,
+                    freezes: u32::try_from(row.freezes).map_err(|_| unknown("freezes", row.freezes.to_string()))?,
                     agreement_id: row.agreement_id.map(AgreementId),
                 })
             })

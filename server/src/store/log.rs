@@ -55,6 +55,28 @@ pub struct Logged {
     pub payload: Bytes,
 }
 
+/// A document's log from its first update on, as it stood at one moment, with all that a signature is about.
+#[derive(Debug)]
+pub struct WholeLog {
+    /// Seq of the newest update.
+    pub head: u64,
+    /// Every update, in order.
+    pub rows: Vec<WholeRow>,
+}
+
+/// An update with who wrote it.
+#[derive(Clone, Debug)]
+pub struct WholeRow {
+    /// Its place.
+    pub seq: u64,
+    /// Who wrote it; `None`: the server.
+    pub person: Option<PersonId>,
+    /// SHA-256 of it, as it was logged.
+    pub hash: [u8; 32],
+    /// The update.
+    pub payload: Bytes,
+}
+
 /// Who owns a client id in a document.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
@@ -196,6 +218,30 @@ impl Store {
             .collect();
         let anchors = anchors::of_document(&mut transaction, document).await?;
         Ok(Some(Log { head: unsigned(row.head), snapshot, updates, owners, anchors }))
+    }
+
+    /// The whole log of a document as of one moment; `None` if there is no such document.
+    pub async fn whole_log(&self, document: DocumentId) -> Result<Option<WholeLog>> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *transaction).await?;
+        let Some(head) =
+            sqlx::query_scalar!("SELECT head FROM document WHERE id = $1", document.0).fetch_optional(&mut *transaction).await?
+        else {
+            return Ok(None);
+        };
+        let rows =
+            sqlx::query!("SELECT seq, person_id, hash, payload FROM document_update WHERE document_id = $1 ORDER BY seq", document.0)
+                .fetch_all(&mut *transaction)
+                .await?
+                .into_iter()
+                .map(|row| WholeRow {
+                    seq: unsigned(row.seq),
+                    person: row.person_id.map(PersonId),
+                    hash: row.hash.try_into().unwrap_or_default(),
+                    payload: row.payload.into(),
+                })
+                .collect();
+        Ok(Some(WholeLog { head: unsigned(head), rows }))
     }
 
     /// Somebody who appends. Connects when there is something to append.

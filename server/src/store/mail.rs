@@ -31,7 +31,7 @@ pub struct MailRow {
     pub recipient: String,
     /// What it says.
     pub letter: Letter,
-    /// The address that ends such mail.
+    /// The address that ends such mail; empty: it tells only what everybody hears of.
     pub unsubscribe: String,
     /// How often it has been tried, this time included.
     pub attempts: u32,
@@ -50,7 +50,7 @@ pub struct NewMail {
     pub kinds: Vec<NoticeKind>,
     /// What it says.
     pub letter: Letter,
-    /// The address that ends such mail.
+    /// The address that ends such mail; empty: it tells only what everybody hears of.
     pub unsubscribe: String,
     /// SHA-256 of the secret in it.
     pub unsubscribe_hash: [u8; 32],

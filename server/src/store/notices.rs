@@ -28,6 +28,8 @@ pub struct NoticeRow {
     pub thread: Option<Uuid>,
     /// The words that the thread is about.
     pub quote: Option<String>,
+    /// Why it was done, where a reason was given.
+    pub reason: Option<String>,
     /// Who did it.
     pub by: Option<PersonId>,
     /// When.
@@ -43,7 +45,7 @@ impl Store {
     pub async fn notices(&self, person: PersonId, before: Option<Uuid>, most: i64) -> Result<Vec<NoticeRow>> {
         let rows = sqlx::query!(
             r#"SELECT n.id, n.kind, n.document_id, v.agreement_id AS "agreement_id?", d.title AS "title: String", o.name AS "unit?: String",
-                      n.thread_id, t.quote AS "quote?", n.caused_by, n.at, n.settled_at IS NULL AS "unsettled!",
+                      n.thread_id, t.quote AS "quote?", n.caused_by, n.reason, n.at, n.settled_at IS NULL AS "unsettled!",
                       n.read_at IS NULL AND NOT EXISTS (SELECT FROM thread_read r JOIN comment c ON c.id = n.comment_id
                           WHERE r.person_id = n.person_id AND r.thread_id = n.thread_id AND r.up_to >= c.number) AS "unread!"
                FROM notification n JOIN document d ON d.id = n.document_id LEFT JOIN thread t ON t.id = n.thread_id
@@ -68,6 +70,7 @@ impl Store {
                     unit: row.unit,
                     thread: row.thread_id,
                     quote: row.quote,
+                    reason: row.reason,
                     by: row.caused_by.map(PersonId),
                     at: row.at,
                     unread: row.unread,

@@ -235,7 +235,32 @@ export const STATES: readonly State[] = [
 	},
 	{ name: 'an agreement that others write', arrive: (visitor) => visitor.open('p-kd', 'Fjordskolen') },
 	{ name: 'frozen, one has signed', arrive: (visitor) => visitor.open('p-l-strandsneglen', 'Børnehuset Strandsneglen') },
+	{
+		name: 'taking a frozen text back, without a reason yet',
+		arrive: async (visitor) => {
+			await visitor.page.locator('.banner button[aria-haspopup="dialog"]').first().click();
+			await dialog(visitor).locator('form button[type="submit"]').click();
+			await expect(dialog(visitor).getByRole('textbox')).toHaveAttribute('aria-invalid', 'true');
+		},
+		leave: closeDialog
+	},
+	{
+		name: 'what happened in the agreement’s life',
+		arrive: async (visitor) => {
+			await visitor.page.locator('#parter .more button').click();
+			await expect(dialog(visitor).getByRole('listitem')).not.toHaveCount(0);
+		},
+		leave: closeDialog
+	},
 	{ name: 'signed', arrive: (visitor) => visitor.open('p-l-bibliotek', 'Klitfjord Bibliotek') },
+	{
+		name: 'beginning a new version of what is signed',
+		arrive: async (visitor) => {
+			await visitor.page.locator('.banner button[aria-haspopup="dialog"]').first().click();
+			await expect(dialog(visitor).locator('form button[type="submit"]')).toBeVisible();
+		},
+		leave: closeDialog
+	},
 	{ name: 'not begun', arrive: (visitor) => visitor.open('p-l-oesterklit-2', 'Børnehuset Østerklit') },
 	{
 		// The last one: the page's socket stays out of reach.

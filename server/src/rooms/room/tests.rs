@@ -55,6 +55,7 @@ pub(in crate::rooms) fn access(status: AgreementStatus, version: i64) -> RoomAcc
             grants: Vec::new(),
         },
         version,
+        freezes: 0,
     }
 }
 
@@ -706,6 +707,70 @@ fn r8_ids_that_a_freeze_retired_are_retired_after_reopening() {
     room.frame(leader, &typed(7, "ord og flere "), now(), &mut out);
     assert!(room.next_batch(now(), &mut out).is_none());
     assert_eq!(told(&out), ["1: refused 2 ClientId NewClientId", "1: saved 2 at 2"]);
+}
+
+/// Frozen and opened again, as far as the room was told: the count is one higher.
+fn opened_again(version: i64) -> RoomAccess {
+    RoomAccess { freezes: 1, ..access(AgreementStatus::Reopened, version) }
+}
+
+#[test]
+fn s8_words_that_were_under_way_when_the_text_was_frozen_do_not_merge_after_reopening() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let leader = join(&mut room, LEADER);
+    let mut out = Vec::new();
+    // A client id that nobody has seen, and a freeze and a reopening that this room hears of in one breath.
+    room.frame(leader, &typed(7, "før "), now(), &mut out);
+    room.access(opened_again(2), &BTreeMap::new(), now(), &mut out);
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["reload", "1: closed 4000"], "what it sends from now on could not be told from what it sent before");
+    out.clear();
+    assert!(room.next_batch(now(), &mut out).is_none(), "nothing of it is written");
+    // On a new line it says by itself what is older.
+    join(&mut room, LEADER);
+    room.frame(PeerId(2), &typed(8, "efter "), now(), &mut out);
+    assert_eq!(room.next_batch(now(), &mut out).expect("new words").rows.len(), 1);
+}
+
+#[test]
+fn s8_who_reads_along_stays_and_who_came_while_it_was_frozen_writes_on_the_same_line() {
+    let disk = Disk::new();
+    let mut room = room(&disk);
+    let (_leader, _teacher) = (join(&mut room, LEADER), join(&mut room, TEACHER));
+    let mut out = Vec::new();
+    room.access(RoomAccess { freezes: 1, ..access(AgreementStatus::ReadyToSign, 1) }, &BTreeMap::new(), now(), &mut out);
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["reload", "1: ability", "2: ability"]);
+    let head = join(&mut room, HEAD);
+    out.clear();
+    room.access(opened_again(2), &BTreeMap::new(), now(), &mut out);
+    room.replayed(&disk.log(), now(), &mut out).unwrap();
+    assert_eq!(told(&out), ["reload", "1: closed 4000", "2: ability", "3: ability"]);
+    room.frame(head, &typed(8, "efter "), now(), &mut out);
+    assert_eq!(room.next_batch(now(), &mut out).expect("new words").rows.len(), 1);
+}
+
+#[test]
+fn s8_what_a_standard_client_brings_along_to_a_text_that_was_once_frozen_is_refused() {
+    let disk = Disk::new();
+    let mut room = Room::open(DocumentId(id(100)), 1, &disk.log(), opened_again(2), Limits::default()).unwrap();
+    let mut standard = newcomer(LEADER);
+    standard.samspil = false;
+    let leader = room.join(standard, now(), &mut Vec::new()).unwrap();
+    let mut out = Vec::new();
+    room.frame(leader, &frame::sync_step2(&first_update()), now(), &mut out);
+    room.frame(leader, &typed(7, "skrevet her "), now(), &mut out);
+    assert_eq!(room.next_batch(now(), &mut out).expect("what it types here is new").rows.len(), 1);
+    let mut offline = newcomer(HEAD);
+    offline.samspil = false;
+    let head = room.join(offline, now(), &mut Vec::new()).unwrap();
+    room.appended(&Appended::Committed { first: 2 }, now(), &mut out);
+    out.clear();
+    let ClientFrame::Update { update, .. } = ClientFrame::decode(&typed(9, "fra før ")).unwrap() else { panic!("an update") };
+    room.frame(head, &frame::sync_step2(&update), now(), &mut out);
+    assert!(room.next_batch(now(), &mut out).is_none());
+    assert_eq!(told(&out), ["2: closed 4403"]);
 }
 
 #[test]

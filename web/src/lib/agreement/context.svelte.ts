@@ -9,6 +9,7 @@ import type { TemplateSection } from '$lib/protocol/TemplateSection';
 import type { Gate } from '$lib/protocol/Gate';
 import type { About } from '$lib/protocol/About';
 import type { Chain } from './chain';
+import type { Step } from './steps';
 
 /** Counting words and looking for empty sections waits until the writer rests. */
 const RECOUNT_MS = 700;
@@ -26,6 +27,8 @@ export class AgreementPage {
 	reading = $state<string | null>(null);
 	/** Begins a comment; set by the page that has a place for it. */
 	comment: (about: About) => void = () => {};
+	/** The step in its life that is being asked about. */
+	step = $state<Step | null>(null);
 	/** The goal that I am deleting myself: I know that it goes. */
 	deleting: string | null = null;
 
@@ -59,6 +62,16 @@ export class AgreementPage {
 	});
 
 	readonly goals = $derived([...this.goalsBySection.values()].flat());
+
+	/** The newest version, and the one in force; the page shows either of them, or an older one. */
+	readonly newest = $derived(this.view.versions[0] ?? null);
+	readonly inForce = $derived(this.view.versions.find(({ in_force }) => in_force) ?? null);
+
+	/** The address of a version: the newest has the plain one. */
+	pathOf(version: number): string {
+		const path = `/agreements/${this.view.summary.id}`;
+		return this.newest?.version === version ? path : `${path}?version=${version}`;
+	}
 
 	goalsOf(section: TemplateSection): NumberedGoal[] {
 		return this.goalsBySection.get(section.key) ?? [];

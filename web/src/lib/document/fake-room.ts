@@ -42,6 +42,8 @@ export class FakeRoom {
 	seq = 1;
 	abilities = MAY_EDIT;
 	schema = 1;
+	/** How often the text was frozen. */
+	freezes = 0;
 	/** Frames are accepted but not committed. */
 	holding = false;
 	/** No new socket gets through, and a socket that stands goes silent. */
@@ -80,7 +82,8 @@ export class FakeRoom {
 				abilities: this.abilities,
 				limits: { frame_bytes_max: this.frameBytesMax, peer_updates_per_s: 60, presence_bytes_max: 1024 },
 				build: 'test',
-				seq: this.seq
+				seq: this.seq,
+				freezes: this.freezes
 			}
 		});
 		socket.deliver({ kind: 'step1', stateVector: Y.encodeStateVector(this.doc) });

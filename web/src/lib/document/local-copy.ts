@@ -12,6 +12,8 @@ const PREFIX = 'samspil';
 export interface UnsentUpdate {
 	readonly key: number;
 	readonly update: Uint8Array;
+	/** How often the text had been frozen when it was written: tabs share this copy, and each word carries its own count. */
+	readonly freezes: number;
 }
 
 export interface Loaded {
@@ -26,6 +28,7 @@ export interface Notes {
 	readonly seq: number;
 	readonly mayEdit: boolean;
 	readonly schema: number;
+	readonly freezes: number;
 }
 
 /** Words of mine and the place they were meant for: a section key, or `goal:<id>:body` and the like. */
@@ -39,7 +42,7 @@ export interface KeptWords extends Words {
 	readonly key: number;
 }
 
-const NO_NOTES: Notes = { seq: 0, mayEdit: false, schema: 0 };
+const NO_NOTES: Notes = { seq: 0, mayEdit: false, schema: 0, freezes: 0 };
 const STORES = ['settled', 'unsent', 'kept', 'notes'];
 
 /** Person and document: on a shared computer nobody reads, owns or sends another's words. */
@@ -65,7 +68,7 @@ export class LocalCopy {
 			const transaction = database.transaction(STORES, 'readonly');
 			const [settled, unsent, keys, kept, notes] = await Promise.all([
 				result<Uint8Array[]>(transaction.objectStore('settled').getAll()),
-				result<Uint8Array[]>(transaction.objectStore('unsent').getAll()),
+				result<Omit<UnsentUpdate, 'key'>[]>(transaction.objectStore('unsent').getAll()),
 				result<IDBValidKey[]>(transaction.objectStore('unsent').getAllKeys()),
 				result<KeptWords[]>(transaction.objectStore('kept').getAll()),
 				result<Notes | undefined>(transaction.objectStore('notes').get('notes'))
@@ -73,7 +76,7 @@ export class LocalCopy {
 			if (settled.length > SETTLED_ROWS_MAX) void this.settle([], [merged(settled)], settled.length);
 			return {
 				settled,
-				unsent: unsent.map((update, index) => ({ key: keys[index] as number, update })),
+				unsent: unsent.map(({ update, freezes }, index) => ({ key: keys[index] as number, update, freezes })),
 				kept,
 				notes: { ...NO_NOTES, ...notes }
 			};
@@ -89,8 +92,8 @@ export class LocalCopy {
 		return this.nextKey;
 	}
 
-	async addUnsent(key: number, update: Uint8Array): Promise<void> {
-		await this.write(['unsent'], (store) => store('unsent').put(update, key));
+	async addUnsent({ key, ...word }: UnsentUpdate): Promise<void> {
+		await this.write(['unsent'], (store) => store('unsent').put(word, key));
 	}
 
 	/** What others wrote, as the server showed it. */

@@ -349,6 +349,51 @@ describe('refused for good', () => {
 		expect(room.textOf('kerneopgave')).not.toContain('før');
 	});
 
+	test('S8 words written offline before a freeze are kept apart also after reopening, under an id that nobody has seen', async () => {
+		const hanne = await ready(HANNE);
+		room.dead = true;
+		room.closeAll(1006);
+		type(hanne, 'før frysningen');
+		// Frozen and opened again meanwhile: the room would admit anything.
+		room.freezes = 1;
+		room.dead = false;
+		await until(() => expect(kept(hanne)).toEqual([{ place: 'kerneopgave', text: 'før frysningen' }]));
+		expect(room.textOf('kerneopgave')).not.toContain('før');
+		type(hanne, 'efter');
+		await settled(hanne);
+		expect(room.textOf('kerneopgave')).toContain('efter');
+	});
+
+	test('S8 the count is remembered through a reload, by each word', async () => {
+		const hanne = await ready(HANNE);
+		room.dead = true;
+		room.closeAll(1006);
+		type(hanne, 'før frysningen');
+		await new Promise((resolve) => setTimeout(resolve, 30));
+		await hanne.close();
+		room.freezes = 1;
+		room.dead = false;
+		const again = await ready(HANNE);
+		await until(() => expect(kept(again)).toEqual([{ place: 'kerneopgave', text: 'før frysningen' }]));
+		expect(room.textOf('kerneopgave')).not.toContain('før');
+	});
+
+	test('S8 after a freeze that left nothing behind, writing goes on under a new client id', async () => {
+		const hanne = await ready(HANNE);
+		type(hanne, 'Først. ');
+		await settled(hanne);
+		const before = hanne.doc.clientID;
+		room.freezes = 1;
+		room.closeAll(4000);
+		await until(() => expect(room.connections).toBe(2));
+		await until(() => expect(hanne.save.line).toBe('up'));
+		expect(hanne.doc.clientID).not.toBe(before);
+		expect(hanne.generation).toBe(0);
+		type(hanne, 'Så dette.');
+		await settled(hanne);
+		expect(kept(hanne)).toEqual([]);
+	});
+
 	test('a retired client id while typing: the words are placed again under a new one', async () => {
 		const hanne = await ready(HANNE);
 		type(hanne, 'Først. ');

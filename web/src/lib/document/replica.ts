@@ -97,6 +97,8 @@ export class Replica {
 	private mayEditOffline = false;
 	private knownSchema = SCHEMA_VERSION;
 	private seq = 0;
+	/** How often the text has been frozen for signing, as far as I have heard. */
+	private freezes = 0;
 	/** On the present connection: have I answered the server's step 1? Before that, what is typed goes with the answer. */
 	private answered = false;
 	private synced = false;
@@ -199,6 +201,7 @@ export class Replica {
 	private takeCopy({ settled, unsent, kept, notes }: Loaded): void {
 		this.seq = notes.seq;
 		this.mayEditOffline = notes.mayEdit;
+		this.freezes = notes.freezes;
 		this.kept = kept;
 		if (notes.schema !== 0) this.knownSchema = notes.schema;
 		this.copyHasContent = settled.length > 0;
@@ -206,7 +209,7 @@ export class Replica {
 			for (const update of settled) Y.applyUpdate(this.doc, update);
 			for (const { update } of unsent) Y.applyUpdate(this.doc, update);
 		}, LOCAL_COPY);
-		for (const { key, update } of unsent) this.unsent.add(key, update);
+		for (const { key, update, freezes } of unsent) this.unsent.add(key, update, freezes);
 		if (unsent.length > 0) this.dispatch({ type: 'wrote', now: Date.now() });
 	}
 
@@ -221,8 +224,8 @@ export class Replica {
 		this.ownClients.add(this.doc.clientID);
 		this.lastTyped = Date.now();
 		const key = this.copy.newKey();
-		this.unsent.add(key, update);
-		void this.copy.addUnsent(key, update);
+		this.unsent.add(key, update, this.freezes);
+		void this.copy.addUnsent({ key, update, freezes: this.freezes });
 		if (this.isTooLarge(update)) {
 			// Not from within the transaction that made it.
 			queueMicrotask(() => this.rebuild('keep'));
@@ -419,11 +422,18 @@ export class Replica {
 		this.seq = hello.seq;
 		this.knownSchema = hello.schema;
 		this.trouble = hello.schema === SCHEMA_VERSION ? null : 'unknown_schema';
+		const frozenMeanwhile = hello.freezes > this.freezes;
+		this.freezes = Math.max(this.freezes, hello.freezes);
 		this.writeNotes();
 		this.listener.changed();
 		// The server's database went back in time: what it no longer has of others is not mine to send.
 		if (lost) this.rebuild('keep', new Set(this.ownClients));
-		else this.reloadIfOld(hello.build);
+		// S8: what I wrote before a freeze is in the signed text or in none. A freeze retires client ids, too.
+		else if (this.unsent.hasOlderThan(hello.freezes)) this.rebuild('keep');
+		else {
+			if (frozenMeanwhile) this.takeNewClientId();
+			this.reloadIfOld(hello.build);
+		}
 	}
 
 	private onStep1(stateVector: Uint8Array): void {
@@ -572,7 +582,7 @@ export class Replica {
 	}
 
 	private notes(): Notes {
-		return { seq: this.seq, mayEdit: this.abilities?.edit ?? this.mayEditOffline, schema: this.knownSchema };
+		return { seq: this.seq, mayEdit: this.abilities?.edit ?? this.mayEditOffline, schema: this.knownSchema, freezes: this.freezes };
 	}
 
 	private writeNotes(): void {

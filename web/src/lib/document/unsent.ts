@@ -9,6 +9,8 @@ interface Waiting {
 	readonly update: Uint8Array;
 	/** Written on the present connection; words from before it may be older than a freeze. */
 	readonly connection: number;
+	/** How often the text had been frozen, as far as I had heard, when it was written. */
+	readonly freezes: number;
 }
 
 /** An update that is to be sent, and the keys of what it carries. */
@@ -34,8 +36,13 @@ export class Unsent {
 		this.underWay = [];
 	}
 
-	add(key: number, update: Uint8Array): void {
-		this.waiting.set(key, { update, connection: this.connection });
+	add(key: number, update: Uint8Array, freezes: number): void {
+		this.waiting.set(key, { update, connection: this.connection, freezes });
+	}
+
+	/** Was one of them written before the text was frozen so often? */
+	hasOlderThan(freezes: number): boolean {
+		return [...this.waiting.values()].some((word) => word.freezes < freezes);
 	}
 
 	/** An update frame is being sent with these words. */

@@ -34,4 +34,8 @@ build: string,
 /**
  * Where the log stands.
  */
-seq: number, };
+seq: number, 
+/**
+ * How often the text has been frozen for signing. Words that were written under a lower count are kept apart, never sent (SPEC S8).
+ */
+freezes: number, };

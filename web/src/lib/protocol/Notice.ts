@@ -31,6 +31,10 @@ unit: string | null,
  */
 quote: string | null, 
 /**
+ * Why it was done, where a reason was given.
+ */
+reason: string | null, 
+/**
  * The page that shows it.
  */
 path: string, 

@@ -3,4 +3,4 @@
 /**
  * A kind of thing that one is told.
  */
-export type NoticeKind = "mention" | "reply" | "comment" | "proposal" | "resolved";
+export type NoticeKind = "mention" | "reply" | "comment" | "proposal" | "resolved" | "ready_to_sign" | "reopened";

@@ -35,6 +35,8 @@ pub struct Unsent {
     pub update: Bytes,
     /// The number of the word, if it is one.
     pub word: Option<usize>,
+    /// How often the text had been frozen when it was written, as far as its writer had heard.
+    freezes: u32,
 }
 
 /// How a client stands to the server.
@@ -84,6 +86,8 @@ pub struct Client {
     /// The local copy: what came from the server, and what it has acknowledged.
     copy: Vec<Bytes>,
     seq: u64,
+    /// How often the text was frozen, as far as it has heard.
+    freezes: u32,
     own: BTreeSet<u64>,
     next_id: u64,
     next_key: usize,
@@ -112,6 +116,7 @@ impl Client {
             under_way: Vec::new(),
             copy: Vec::new(),
             seq: 0,
+            freezes: 0,
             own: BTreeSet::new(),
             next_id: 1_000 * (number as u64 + 1),
             next_key: 0,
@@ -165,7 +170,7 @@ impl Client {
         };
         self.next_key += 1;
         let has_word = !blocks(&update).is_empty();
-        self.unsent.insert(self.next_key, Unsent { update: update.clone(), word: has_word.then_some(word) });
+        self.unsent.insert(self.next_key, Unsent { update: update.clone(), word: has_word.then_some(word), freezes: self.freezes });
         let frame = self.answered.then(|| {
             self.sent(vec![self.next_key]);
             frame::update(&update)
@@ -206,8 +211,12 @@ impl Client {
                 self.may_write = hello.abilities.edit;
                 let lost = hello.seq < self.seq;
                 self.seq = hello.seq;
-                if lost {
+                let frozen = hello.freezes > self.freezes;
+                self.freezes = self.freezes.max(hello.freezes);
+                if lost || self.unsent.values().any(|unsent| unsent.freezes < hello.freezes) {
                     self.rebuild(&mut reaction);
+                } else if frozen {
+                    self.take_new_id();
                 }
             }
             101 => {
@@ -240,15 +249,19 @@ impl Client {
                 let changed: AbilityChanged = serde_json::from_str(reader.string().unwrap()).unwrap();
                 self.may_write = changed.abilities.edit;
                 if changed.reason == AbilityReason::Restored {
-                    // A new id for what is written from now on; what was written stays under the old one.
-                    let state = self.doc.transact().encode_state_as_update_v1(&StateVector::default());
-                    self.begin();
-                    apply(&self.doc, &state);
+                    self.take_new_id();
                 }
             }
             _ => {}
         }
         reaction
+    }
+
+    /// A new id for what is written from now on; what was written stays under the old one.
+    fn take_new_id(&mut self) {
+        let state = self.doc.transact().encode_state_as_update_v1(&StateVector::default());
+        self.begin();
+        apply(&self.doc, &state);
     }
 
     /// Two who have one id break each other's replicas; nobody else's ever fails.
@@ -319,6 +332,11 @@ impl Client {
 
     fn keep(&mut self, left: &BTreeMap<usize, Unsent>) {
         self.kept.extend(left.values().filter_map(|unsent| unsent.word));
+    }
+
+    /// What it knows of freezes, for telling worlds apart.
+    pub fn heard_of_freezes(&self) -> (u32, Vec<u32>) {
+        (self.freezes, self.unsent.values().map(|unsent| unsent.freezes).collect())
     }
 
     /// Does it still hold this word, in one way or another?

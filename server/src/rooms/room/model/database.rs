@@ -44,6 +44,8 @@ pub struct Database {
     pub owners: BTreeMap<u64, (Option<PersonId>, bool)>,
     pub status: AgreementStatus,
     pub document_version: i64,
+    /// How often the text was frozen.
+    pub freezes: u32,
     pub persons: BTreeMap<PersonId, (i64, Rights)>,
     /// With their version, and whether they have ended.
     pub sessions: BTreeMap<SessionId, (i64, bool)>,
@@ -63,6 +65,7 @@ impl Database {
             owners: BTreeMap::from([(999, (None, false))]),
             status: AgreementStatus::InDialogue,
             document_version: 0,
+            freezes: 0,
             persons: [(LEADER, Rights::Writes), (HEAD, Rights::Writes), (TEACHER, Rights::Reads)]
                 .map(|(person, rights)| (PersonId(id(person)), (0, rights)))
                 .into(),
@@ -96,7 +99,7 @@ impl Database {
     }
 
     pub fn access(&self) -> RoomAccess {
-        access(self.status, self.document_version)
+        RoomAccess { freezes: self.freezes, ..access(self.status, self.document_version) }
     }
 
     /// One transaction: all of it, or nothing.
@@ -135,6 +138,7 @@ impl Database {
     pub fn set_status(&mut self, status: AgreementStatus) {
         if status == AgreementStatus::ReadyToSign {
             self.owners.values_mut().for_each(|(_, retired)| *retired = true);
+            self.freezes += 1;
         }
         self.status = status;
         self.document_version += 1;

@@ -45,7 +45,7 @@ const ONE_WRITES: Supply = Supply { edits: [1, 0], ..NOTHING };
 const BOTH_WRITE: Supply = Supply { edits: [1, 1], ..NOTHING };
 
 /// Two clients everywhere. Each world is about one thing that goes wrong.
-const SMALL_WORLDS: [SmallWorld; 10] = [
+const SMALL_WORLDS: [SmallWorld; 11] = [
     SmallWorld { name: "a lost commit answer", nodes: 1, one_id: false, supply: Supply { failures: 1, cuts: 1, ..ONE_WRITES } },
     SmallWorld { name: "a crash", nodes: 1, one_id: false, supply: Supply { crashes: 1, ..ONE_WRITES } },
     SmallWorld { name: "two nodes", nodes: 2, one_id: false, supply: BOTH_WRITE },
@@ -56,6 +56,12 @@ const SMALL_WORLDS: [SmallWorld; 10] = [
     SmallWorld { name: "a revocation", nodes: 1, one_id: false, supply: Supply { revocations: 1, ..ONE_WRITES } },
     SmallWorld { name: "a session that ends", nodes: 1, one_id: false, supply: Supply { ends: 1, ..BOTH_WRITE } },
     SmallWorld { name: "a freeze", nodes: 1, one_id: false, supply: Supply { freezes: 1, reopenings: 1, ..ONE_WRITES } },
+    SmallWorld {
+        name: "a freeze, words under an id that nobody has seen",
+        nodes: 1,
+        one_id: false,
+        supply: Supply { edits: [0, 1], freezes: 1, reopenings: 1, ..NOTHING },
+    },
 ];
 
 /// The same with more to write and a line that breaks, for the long size.
@@ -234,6 +240,7 @@ fn model_every_planted_fault_is_found_in_a_small_world() {
         Fault::SkipsOwners => 6,
         Fault::SkipsVersions | Fault::KeepsOldRights => 7,
         Fault::KeepsRetiredIds => 9,
+        Fault::ForgetsFreezes => 10,
     };
     for fault in Fault::ALL {
         let small = &SMALL_WORLDS[found_in(fault)];

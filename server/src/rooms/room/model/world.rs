@@ -99,10 +99,12 @@ pub enum Fault {
     NeverWatches,
     /// What a session may do is not looked at again.
     KeepsOldRights,
+    /// Nobody is told that the text was frozen and opened again.
+    ForgetsFreezes,
 }
 
 impl Fault {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AcknowledgesBeforeCommit,
         Self::ShowsBeforeCommit,
         Self::SkipsVersions,
@@ -114,6 +116,7 @@ impl Fault {
         Self::NeverCatchesUp,
         Self::NeverWatches,
         Self::KeepsOldRights,
+        Self::ForgetsFreezes,
     ];
 }
 
@@ -201,6 +204,8 @@ struct Word {
     client: usize,
     person: PersonId,
     update: Bytes,
+    /// How often the text had been frozen when it was written.
+    freezes: u32,
 }
 
 pub struct World {
@@ -377,7 +382,7 @@ impl World {
     fn edit(&mut self, client: usize, edit: Edit) -> bool {
         let word = self.words.len();
         let Some((update, frame)) = self.clients[client].edit(edit, word) else { return false };
-        self.words.push(Word { client, person: self.clients[client].person, update });
+        self.words.push(Word { client, person: self.clients[client].person, update, freezes: self.database.freezes });
         if let (Some(frame), Some(line)) = (frame, self.on[client]) {
             self.lines[line].up.push_back(Up::Frame(frame));
         }
@@ -535,11 +540,17 @@ impl World {
         code.is_none()
     }
 
+    /// What a node reads of the document's access.
+    fn access(&self) -> RoomAccess {
+        let access = self.database.access();
+        RoomAccess { freezes: if self.has(Fault::ForgetsFreezes) { 0 } else { access.freezes }, ..access }
+    }
+
     /// A room opens asleep, and its log is on its way to it.
     fn open(&mut self, node: usize) {
         let log = self.database.read(0);
         let holds = LiveDocument::foretell(&log, &update_limits(&self.limits));
-        let room = Room::asleep(DocumentId(id(100)), 1, log.head, holds, self.database.access(), self.limits.clone());
+        let room = Room::asleep(DocumentId(id(100)), 1, log.head, holds, self.access(), self.limits.clone());
         self.nodes[node].room = Some(room);
         self.nodes[node].loading = Some(Load::Read(Box::new(Found { access: None, log: Some(log), tail: None })));
     }
@@ -677,7 +688,11 @@ impl World {
         // Another node, or one that died, may have been given the same words over another line; a room that has seen the whole log writes nothing twice.
         let alone = self.nodes.len() == 1 && !self.crashed;
         let twice = (alone || batch.head == before) && !news(self);
+        let older = self.words.iter().enumerate().filter(|(_, word)| word.freezes < self.database.freezes);
+        let older: Vec<usize> = older.filter(|(_, word)| !self.database.has(&word.update)).map(|(number, _)| number).collect();
         let appended = self.database.append(batch, without)?;
+        let merged = older.into_iter().find(|number| self.database.has(&self.words[*number].update));
+        self.promise(merged.is_none(), || format!("S8: word {merged:?} was written before a freeze and merged after it"));
         self.promise(!twice, || "a resent update that brings nothing new got a row".to_owned());
         for row in &batch.rows {
             let may = self.database.may_write(row.person, row.session);
@@ -777,7 +792,7 @@ impl World {
                     });
                     (*session, fresh)
                 });
-                let access = Some((RoomAccess { version, ..self.database.access() }, principals.collect()));
+                let access = Some((RoomAccess { version, ..self.access() }, principals.collect()));
                 let (log, tail) = found(self, &stale);
                 (Load::Read(Box::new(Found { access, log, tail })), true)
             }
@@ -808,7 +823,8 @@ impl World {
             }
             let Some(room) = &mut self.nodes[node].room else { return true };
             if keeps_ids {
-                room.access.version = access.version;
+                (room.access.version, room.access.freezes) = (access.version, access.freezes);
+                room.peers.values_mut().for_each(|peer| peer.freezes = access.freezes);
             }
             room.access(access, &principals, now(), &mut effects);
         }
@@ -1000,7 +1016,7 @@ impl World {
             (
                 self.database.log.iter().map(|row| canonical(row)).collect::<Vec<_>>(),
                 &self.database.owners,
-                self.database.document_version,
+                (self.database.document_version, self.database.freezes),
                 &self.database.persons,
                 &self.database.sessions,
                 self.orphans.iter().map(describe_batch).collect::<Vec<_>>(),
@@ -1050,7 +1066,7 @@ impl World {
                     unsent(&client.unsent),
                     client.limbo.as_ref().map(unsent),
                     &client.kept,
-                    (client.may_write, client.frames, client.saved, client.answered, client.synced),
+                    (client.may_write, client.frames, client.saved, client.answered, client.synced, client.heard_of_freezes()),
                     &client.under_way,
                 )
             );
@@ -1066,7 +1082,7 @@ fn describe_batch(batch: &Batch) -> String {
 }
 
 fn describe_waiting(waiting: &Waiting) -> String {
-    format!("{:?}", (waiting.peer, waiting.frame, waiting.step2, canonical(&waiting.update), waiting.refused))
+    format!("{:?}", (waiting.peer, waiting.frame, waiting.step2, waiting.freezes, canonical(&waiting.update), waiting.refused))
 }
 
 fn describe_frame(bytes: &Bytes) -> String {
@@ -1100,7 +1116,7 @@ fn describe_room(room: &Room, text: &mut String) {
         .map(|(id, peer)| {
             let newcomer = &peer.newcomer;
             let counts = (peer.frames, peer.settled, peer.resyncing, peer.refusals_in_a_row, peer.welcomed);
-            (id, counts, peer.told.edit, peer.told.read, newcomer.person_version, newcomer.session_version)
+            (id, counts, peer.freezes, peer.told.edit, peer.told.read, newcomer.person_version, newcomer.session_version)
         })
         .collect();
     let departed: Vec<_> = room.departed.iter().map(|(id, newcomer)| (id, newcomer.person_version, newcomer.session_version)).collect();
@@ -1118,7 +1134,7 @@ fn describe_room(room: &Room, text: &mut String) {
         text,
         "{:?}",
         (
-            (room.head, &room.behind, room.access.version, room.next_peer, room.foretold.is_some()),
+            (room.head, &room.behind, room.access.version, room.access.freezes, room.next_peer, room.foretold.is_some()),
             peers,
             departed,
             room.waiting.iter().map(describe_waiting).collect::<Vec<_>>(),

@@ -1,0 +1,187 @@
+//! `/api/documents/{id}/changes`: what a version of an agreement says otherwise than an earlier one, word by word.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use samspil_client_protocol::api::{Piece, PieceKind, PlaceChange, Problem as ProblemBody, VersionChanges};
+use serde::Deserialize;
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::{
+    documents::readable,
+    problem::{Path, Problem, Query},
+};
+use crate::{
+    auth::SignedIn,
+    content::{Content, Goal, Node, plain_blocks},
+    domain::ids::DocumentId,
+    rooms::Rooms,
+    store::{Store, agreements::SectionRow},
+};
+
+/// Texts that have nothing in common are compared more coarsely after so long.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Since which version.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SinceQuery {
+    /// From 1; absent: the one before.
+    since: Option<u32>,
+}
+
+/// What changed since an earlier version of the agreement, for those who may read both.
+#[utoipa::path(get, operation_id = "document_changes", path = "/api/documents/{id}/changes", params(("id" = Uuid, Path), SinceQuery), responses(
+    (status = OK, body = VersionChanges), (status = UNAUTHORIZED, body = ProblemBody), (status = NOT_FOUND, body = ProblemBody)))]
+pub(super) async fn changes(
+    signed_in: SignedIn,
+    State(store): State<Store>,
+    State(rooms): State<Rooms>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<SinceQuery>,
+) -> Result<Json<VersionChanges>, Problem> {
+    let (document, _) = readable(&store, id, &signed_in).await?;
+    let agreement = document.agreement_id.ok_or_else(Problem::not_found)?;
+    let since = query.since.unwrap_or(document.version.saturating_sub(1).max(1));
+    let versions = store.agreement_versions(agreement).await?;
+    let earlier = versions.iter().find(|row| row.version == since).ok_or_else(Problem::not_found)?.document;
+    readable(&store, earlier.0, &signed_in).await?;
+    let sections = store.document_sections(&[document.access.document]).await?.remove(&document.access.document).unwrap_or_default();
+    let old = says(&rooms, earlier).await?;
+    let new = says(&rooms, document.access.document).await?;
+    let places = tokio::task::spawn_blocking(move || changed(&places(&old, &sections), &places(&new, &sections))).await;
+    Ok(Json(VersionChanges { since, places: places.map_err(|_| Problem::internal())? }))
+}
+
+async fn says(rooms: &Rooms, document: DocumentId) -> Result<Content, Problem> {
+    let replayed = rooms.frozen(document).await?.ok_or_else(Problem::not_found)?;
+    replayed.map(|frozen| frozen.content).map_err(|error| {
+        tracing::error!(document.id = %document, error = &error as &dyn std::error::Error, "the log does not replay");
+        Problem::internal()
+    })
+}
+
+/// A place in a text: its key or id, its title, and its words.
+type Place = (String, String, String);
+
+/// Sections as the template has them, then goals in their order.
+fn places(content: &Content, sections: &[SectionRow]) -> Vec<Place> {
+    let sections = sections.iter().filter_map(|section| {
+        let nodes = content.sections.get(&section.key)?;
+        Some((section.key.clone(), section.title.clone(), plain_blocks(nodes).join("\n")))
+    });
+    let goals = content.goals.iter().map(|goal| (goal.id.clone(), plain_blocks(&goal.title).join(" "), words_of(goal)));
+    sections.chain(goals).collect()
+}
+
+/// All that people wrote in a goal, a line for each thing.
+fn words_of(goal: &Goal) -> String {
+    let line = |nodes: &[Node]| plain_blocks(nodes).join(" ");
+    let mut lines = plain_blocks(&goal.title);
+    lines.extend(plain_blocks(&goal.body));
+    lines.extend(plain_blocks(&goal.success).into_iter().map(|criterion| format!("– {criterion}")));
+    lines.push([line(&goal.responsible), goal.due.clone()].join(" "));
+    lines.extend(goal.actions.iter().map(|action| [line(&action.text), line(&action.responsible), action.due.clone()].join(" ")));
+    lines.extend(goal.indicators.iter().map(|indicator| {
+        let figures = [&indicator.unit, &indicator.baseline, &indicator.target].map(String::as_str);
+        [&line(&indicator.name)[..], &line(&indicator.source)].into_iter().chain(figures).collect::<Vec<_>>().join(" ")
+    }));
+    lines.extend(goal.links.iter().map(|link| line(&link.reason)));
+    lines.retain(|line| !line.trim().is_empty());
+    lines.join("\n")
+}
+
+/// Where old and new differ, in the order of the new; what is gone comes last.
+fn changed(old: &[Place], new: &[Place]) -> Vec<PlaceChange> {
+    let text_in = |places: &[Place], key: &str| places.iter().find(|(place, ..)| place == key).map(|(.., words)| words.clone());
+    let now = new.iter().map(|(place, title, words)| (place, title, text_in(old, place).unwrap_or_default(), words.clone()));
+    let gone = old.iter().filter(|(place, ..)| text_in(new, place).is_none());
+    let gone = gone.map(|(place, title, words)| (place, title, words.clone(), String::new()));
+    let differing = now.chain(gone).filter(|(.., before, after)| before != after);
+    differing
+        .map(|(place, title, before, after)| PlaceChange { place: place.clone(), title: title.clone(), pieces: pieces(&before, &after) })
+        .collect()
+}
+
+/// Old and new words in one row.
+fn pieces(old: &str, new: &str) -> Vec<Piece> {
+    let (old, new) = (tokens(old), tokens(new));
+    let deadline = (tokio::time::Instant::now() + PATIENCE).into_std();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut add = |kind, tokens: &[&str]| {
+        let text = tokens.concat();
+        match pieces.last_mut() {
+            Some(last) if last.kind == kind => last.text.push_str(&text),
+            _ if text.is_empty() => {}
+            _ => pieces.push(Piece { kind, text }),
+        }
+    };
+    for op in capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(deadline)) {
+        match op {
+            DiffOp::Equal { new_index, len, .. } => add(PieceKind::Same, &new[new_index..new_index + len]),
+            DiffOp::Delete { old_index, old_len, .. } => add(PieceKind::Deleted, &old[old_index..old_index + old_len]),
+            DiffOp::Insert { new_index, new_len, .. } => add(PieceKind::Inserted, &new[new_index..new_index + new_len]),
+            DiffOp::Replace { old_index, old_len, new_index, new_len } => {
+                add(PieceKind::Deleted, &old[old_index..old_index + old_len]);
+                add(PieceKind::Inserted, &new[new_index..new_index + new_len]);
+            }
+        }
+    }
+    pieces
+}
+
+/// Words, and what stands between them, so that the same word before another sign is the same word.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let word = first.is_alphanumeric();
+        let end = rest.find(|letter: char| letter.is_alphanumeric() != word).unwrap_or(rest.len());
+        let (token, after) = rest.split_at(end);
+        tokens.push(token);
+        rest = after;
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(old: &str, new: &str) -> String {
+        let mark = |piece: Piece| match piece.kind {
+            PieceKind::Same => piece.text,
+            PieceKind::Inserted => format!("[+{}]", piece.text),
+            PieceKind::Deleted => format!("[-{}]", piece.text),
+        };
+        pieces(old, new).into_iter().map(mark).collect()
+    }
+
+    #[test]
+    fn words_are_compared_as_words() {
+        for (old, new, expected) in [
+            ("To biler.", "To biler.", "To biler."),
+            ("To biler.", "Tre biler.", "[-To][+Tre] biler."),
+            ("To biler", "To biler og en cykel", "To biler[+ og en cykel]"),
+            ("Vi samler spor på 4. årgang.", "Vi samler på 4. årgang!", "Vi samler [-spor ]på 4. årgang[-.][+!]"),
+            ("", "Nyt afsnit", "[+Nyt afsnit]"),
+            ("Gammelt afsnit", "", "[-Gammelt afsnit]"),
+            ("æblegrød", "Æblegrød", "[-æblegrød][+Æblegrød]"),
+        ] {
+            assert_eq!(shown(old, new), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_new_or_gone_is_a_place_of_its_own() {
+        let place = |key: &str, words: &str| (key.to_owned(), key.to_uppercase(), words.to_owned());
+        let changes = changed(
+            &[place("a", "ens"), place("b", "før"), place("c", "væk")],
+            &[place("a", "ens"), place("b", "efter"), place("d", "nyt")],
+        );
+        assert_eq!(changes.iter().map(|change| &change.place[..]).collect::<Vec<_>>(), ["b", "d", "c"]);
+        assert_eq!(changes[2].pieces, [Piece { kind: PieceKind::Deleted, text: "væk".into() }]);
+    }
+}

@@ -1,0 +1,163 @@
+/** R2 up to the signatures and back from them: the text is frozen, taken back with a reason, and continued in a new version. */
+import type { Locator } from '@playwright/test';
+import { expect, test, unique, type Visitor } from '../visit.ts';
+
+const UNIT = 'Hjemmeplejen Nord';
+const LEADER = 'p-l-hjemmenord';
+const HEAD = 'p-chef-aeldre';
+const TASK = 'Kerneopgave';
+
+const banner = ({ page }: Visitor, words: string | RegExp) => page.locator('.banner', { hasText: words });
+const dialog = ({ page }: Visitor) => page.getByRole('dialog');
+const inBar = ({ page }: Visitor, name: string) => page.locator('.docbar').getByRole('button', { name });
+
+async function parties(visit: () => Promise<Visitor>): Promise<[Visitor, Visitor]> {
+	const [leader, head] = [await visit(), await visit()];
+	await Promise.all([leader.open(LEADER, UNIT), head.open(HEAD, UNIT)]);
+	return [leader, head];
+}
+
+/** What its page does, without its clicks: answers every open comment. */
+async function settleComments({ page }: Visitor): Promise<void> {
+	await page.evaluate(async () => {
+		const agreement = location.pathname.split('/').pop();
+		const view = await (await fetch(`/api/agreements/${agreement}`)).json();
+		const threads = await (await fetch(`/api/documents/${view.summary.document_id}/threads`)).json();
+		for (const { id } of threads.filter(({ state }: { state: string }) => state === 'open')) {
+			await fetch(`/api/threads/${id}/resolve`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' });
+		}
+	});
+}
+
+/** Makes ready what may still be missing, and freezes. */
+async function freeze(visitor: Visitor): Promise<void> {
+	await settleComments(visitor);
+	await inBar(visitor, 'Gør klar til underskrift').click();
+	await dialog(visitor).getByRole('button', { name: 'Gør klar til underskrift' }).click();
+	await expect(banner(visitor, 'Teksten er frosset til underskrift')).toBeVisible();
+}
+
+async function takeBack(visitor: Visitor, reason: string): Promise<void> {
+	await banner(visitor, 'Teksten er frosset').getByRole('button', { name: 'Tag tilbage til kladde' }).click();
+	await dialog(visitor).getByRole('textbox', { name: 'Begrundelse' }).fill(reason);
+	await dialog(visitor).getByRole('button', { name: 'Tag tilbage til kladde' }).click();
+	await expect(dialog(visitor)).toHaveCount(0);
+}
+
+const words = (visitor: Visitor): Locator => visitor.page.locator('.write').first();
+
+test('R2 what is missing is said with a link, the text is frozen with the keyboard, and nobody writes in it any more', async ({ visit }) => {
+	const [leader, head] = await parties(visit);
+	const open = leader.page.locator('#underskrift li', { hasText: 'kommentar' });
+	await expect(open).toContainText('mangler');
+	await expect(inBar(leader, 'Gør klar til underskrift')).toHaveCount(0);
+	await settleComments(leader);
+	const ready = inBar(leader, 'Gør klar til underskrift');
+	await expect(ready).toBeVisible();
+
+	await ready.focus();
+	await leader.page.keyboard.press('Enter');
+	await expect(dialog(leader)).toContainText('Gunnar Tænkelund');
+	await leader.page.keyboard.press('Escape');
+	await expect(ready).toBeFocused();
+	await leader.page.keyboard.press('Enter');
+	await dialog(leader).getByRole('button', { name: 'Gør klar til underskrift' }).focus();
+	await leader.page.keyboard.press('Enter');
+	for (const one of [leader, head]) {
+		await expect(banner(one, 'Teksten er frosset til underskrift')).toBeVisible({ timeout: 3_000 });
+		await expect(one.page.getByRole('textbox')).toHaveCount(0);
+		await expect(one.page.locator('.docbar')).toContainText('Klar til underskrift');
+	}
+	// What happened stands in the history, and the other party is told.
+	await leader.page.getByRole('button', { name: 'Historik' }).click();
+	await expect(dialog(leader).getByRole('listitem').first()).toContainText('Teksten blev frosset til underskrift');
+	await leader.page.keyboard.press('Escape');
+	await head.page.getByRole('button', { name: /^Nyt/ }).click();
+	await expect(dialog(head)).toContainText('Aftalen er klar til din underskrift');
+	await head.page.keyboard.press('Escape');
+	await takeBack(head, 'Vi mangler at tale om natholdet.');
+});
+
+test('R2 taking it back needs ten characters, which the other party reads in Samspil and in a mail', async ({ visit }) => {
+	const [leader, head] = await parties(visit);
+	await freeze(leader);
+	const reason = unique('Der er to biler for lidt i rammen');
+	await banner(head, 'Teksten er frosset').getByRole('button', { name: 'Tag tilbage til kladde' }).click();
+	const field = dialog(head).getByRole('textbox', { name: 'Begrundelse' });
+	await field.fill('Nej');
+	await dialog(head).getByRole('button', { name: 'Tag tilbage til kladde' }).click();
+	await expect(dialog(head)).toContainText('Skriv mindst 10 tegn. Du har skrevet 3.');
+	await expect(field).toBeFocused();
+	await expect(field).toHaveAttribute('aria-invalid', 'true');
+	await field.fill(reason);
+	await head.page.keyboard.press('Tab');
+	await head.page.keyboard.press('Enter');
+	for (const one of [leader, head]) {
+		await expect(banner(one, reason)).toBeVisible({ timeout: 3_000 });
+		await expect(one.text(TASK)).toBeVisible();
+	}
+	await leader.page.getByRole('button', { name: /^Nyt/ }).click();
+	await expect(dialog(leader)).toContainText('har taget aftalen tilbage til kladde');
+	await expect(dialog(leader)).toContainText(reason);
+	// A mail of its own, at once, with the reason.
+	await expect
+		.poll(async () => {
+			const list = await (await leader.page.request.get('/demo/mail')).text();
+			const links = [...list.matchAll(/href="(\/demo\/mail\/[^"]+)"/g)].map(([, link]) => link!);
+			const mails = await Promise.all(links.map(async (link) => (await leader.page.request.get(link)).text()));
+			return mails.some((mail) => mail.includes(reason));
+		})
+		.toBe(true);
+});
+
+test('R2 words typed without a network before the freeze are kept as proposed wording, and never merge, not even after reopening', async ({ visit }) => {
+	const [leader, head] = await parties(visit);
+	await leader.kept();
+	const before = unique('uden-net');
+	await leader.context.setOffline(true);
+	await leader.writeIn(TASK, ` ${before}`);
+	await expect(leader.save).toHaveClass(/unsaved/);
+	await freeze(head);
+	await takeBack(head, 'Vi mangler at tale om natholdet.');
+	await expect(head.text(TASK)).toBeVisible();
+	await leader.context.setOffline(false);
+	const kept = leader.page.locator('[data-kept-words]');
+	await expect(kept).toContainText(before);
+	await expect(leader.text(TASK)).not.toContainText(before);
+	await kept.getByRole('button', { name: 'Gem som ændringsforslag' }).click();
+	await expect(kept).toHaveCount(0);
+	const proposals = await leader.page.evaluate(async () => {
+		const view = await (await fetch(`/api/agreements/${location.pathname.split('/').pop()}`)).json();
+		return (await fetch(`/api/documents/${view.summary.document_id}/proposals`)).text();
+	});
+	expect(proposals).toContain(before);
+	// And writing goes on.
+	const after = unique('efter');
+	await leader.writeIn(TASK, ` ${after}`);
+	await leader.acknowledged();
+	await expect(words(head)).toContainText(after);
+	await expect(words(head)).not.toContainText(before);
+});
+
+test('R2 a new version begins with the signed text, shows what is changed, and the signed one stays in force', async ({ visit }) => {
+	const leader = await visit();
+	await leader.open('p-l-vejpark', 'Vej og Park');
+	await banner(leader, 'Aftalen er underskrevet').getByRole('button', { name: 'Ny version' }).click();
+	await dialog(leader).getByRole('button', { name: 'Begynd version 2' }).click();
+	await expect(banner(leader, 'Version 1 gælder')).toBeVisible();
+	await leader.ready();
+	const fresh = unique('nyt');
+	await leader.writeIn(TASK, ` ${fresh}`);
+	await leader.acknowledged();
+	await banner(leader, 'Version 1 gælder').getByRole('button', { name: 'Se ændringerne' }).click();
+	await expect(dialog(leader).locator('ins')).toContainText(fresh);
+	await leader.page.keyboard.press('Escape');
+	await banner(leader, 'Version 1 gælder').getByRole('link', { name: 'Gå til version 1' }).click();
+	await expect(banner(leader, 'Det er version 1, som gælder nu.')).toBeVisible();
+	await expect(leader.page.getByRole('textbox')).toHaveCount(0);
+	await expect(words(leader)).not.toContainText(fresh);
+	await leader.page.getByRole('button', { name: 'Historik' }).click();
+	await expect(dialog(leader)).toContainText('gældende');
+	await dialog(leader).getByRole('link', { name: /Version 2/ }).click();
+	await expect(leader.text(TASK)).toContainText(fresh);
+});
