@@ -428,6 +428,122 @@ async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_
     world.server.stop().await;
 }
 
+/// Tables that prove something, each with the rows that do and the columns that stand nowhere else.
+const EVIDENCE: [(&str, &str, &[&str]); 8] = [
+    ("audit_event", "true", &[]),
+    ("approval", "true", &[]),
+    // `evidence` is empty: what proves a signature is its approval.
+    ("signature", "id IN (SELECT signature_id FROM approval)", &["evidence"]),
+    // What people call it is no part of what was approved.
+    ("revision", "(document_id, number) IN (SELECT document_id, revision FROM approval)", &["label"]),
+    ("seal_key", "true", &[]),
+    ("checkpoint", "true", &[]),
+    ("checkpoint_head", "true", &[]),
+    // By which sign-in and when: the log hash names who wrote what, in which order.
+    ("document_update", "document_id IN (SELECT document_id FROM approval)", &["session_id", "at"]),
+];
+
+/// Another value of a column, whatever it holds.
+fn another(column: &str, kind: &str) -> String {
+    match kind {
+        "uuid" => "gen_random_uuid()".to_owned(),
+        "bytea" => format!("COALESCE(set_byte({column}, length({column}) / 2, get_byte({column}, length({column}) / 2) # 1), '\\x01')"),
+        "jsonb" => format!("{column} || '{{\"x\": 1}}'"),
+        "boolean" => format!("NOT {column}"),
+        "integer" | "bigint" => format!("COALESCE({column}, 0) + 1000"),
+        "timestamp with time zone" => format!("COALESCE({column}, now()) + interval '1 microsecond'"),
+        _ => format!("COALESCE({column}, '') || 'x'"),
+    }
+}
+
+/// Runs what stands in this test and nowhere else.
+async fn run(connection: &mut sqlx::PgConnection, statement: String) {
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(connection).await;
+    done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+}
+
+/// F11: whatever is altered or removed in the database, by whoever may do anything there, is found; by its own line.
+#[tokio::test(flavor = "multi_thread")]
+async fn f11_every_evidence_table_altered_as_the_superuser_is_found() {
+    let world = World::new().await;
+    let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
+    let document = leader.document_of(UNIT).await;
+    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
+        world.provider.signs_in(person);
+        assert!(sign(browser, document).await.ends_with("?signed=1"));
+    }
+    let notary = world.server.notary().await;
+    assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new(), "nothing is altered yet");
+
+    let mut superuser = world.server.superuser().await;
+    // Nobody is kept from anything: no trigger, no foreign key, no constraint.
+    for statement in [
+        "SET session_replication_role = replica",
+        "ALTER TABLE approval DROP CONSTRAINT approval_hash_is_of_statement",
+        "ALTER TABLE signature DROP CONSTRAINT signature_lapse_has_reason",
+        "ALTER TABLE signature DROP CONSTRAINT signature_party_known",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut superuser).await.unwrap();
+    }
+    let mut tried = 0;
+    for (table, rows, free) in EVIDENCE {
+        let columns: Vec<(String, String)> = sqlx::query_as(
+            "SELECT column_name::text, data_type::text FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1",
+        )
+        .bind(table)
+        .fetch_all(&mut superuser)
+        .await
+        .unwrap();
+        // The newest rows first; three of each are as good as all.
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT least(count(*), 3) FROM {table} WHERE {rows}")))
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
+        assert!(count > 0, "{table} is empty");
+        for nth in 0..count {
+            let save = format!(
+                "CREATE TEMP TABLE kept AS SELECT * FROM {table} WHERE ctid = (SELECT ctid FROM
+                 (SELECT ctid, row_number() OVER (ORDER BY {table}::text) AS nth FROM {table} WHERE {rows}) r WHERE nth = {nth} + 1)"
+            );
+            let remove = |copy: &str| format!("DELETE FROM {table} t USING {copy} k WHERE t::text = k::text");
+            let mut alterations: Vec<(&str, Option<String>)> = vec![("the whole row", None)];
+            alterations.extend(columns.iter().filter(|(column, _)| !free.contains(&column.as_str())).map(|(column, kind)| {
+                let all = columns.iter().map(
+                    |(name, _)| {
+                        if name == column { format!("{} AS {name}", another(name, kind)) } else { name.clone() }
+                    },
+                );
+                (column.as_str(), Some(format!("CREATE TEMP TABLE altered AS SELECT {} FROM kept", all.collect::<Vec<_>>().join(", "))))
+            }));
+            for (what, alter) in alterations {
+                let mut steps = vec![save.clone(), remove("kept")];
+                if let Some(alter) = &alter {
+                    steps.extend([alter.clone(), format!("INSERT INTO {table} SELECT * FROM altered")]);
+                }
+                for step in steps {
+                    run(&mut superuser, step).await;
+                }
+                let found = match notary.check_all().await {
+                    Ok(findings) => !findings.is_empty(),
+                    // What cannot be read any more is not taken for whole either.
+                    Err(error) => matches!(error, samspil_server::store::Error::Unknown { .. }),
+                };
+                assert!(found, "{table}: {what} was altered and not found");
+                tried += 1;
+                if alter.is_some() {
+                    run(&mut superuser, remove("altered")).await;
+                    run(&mut superuser, "DROP TABLE altered".to_owned()).await;
+                }
+                run(&mut superuser, format!("INSERT INTO {table} SELECT * FROM kept")).await;
+                run(&mut superuser, "DROP TABLE kept".to_owned()).await;
+            }
+        }
+    }
+    assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new(), "all is as it was");
+    println!("F11: {tried} alterations of {} tables, all found", EVIDENCE.len());
+    world.server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn l17_verify_bytes_max() {
     let server = TestServer::start_with(Limits { verify_bytes_max: 100, ..Limits::default() }).await;

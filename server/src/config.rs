@@ -428,6 +428,13 @@ impl Settings {
         check.finish(url.unwrap_or_default())
     }
 
+    /// Where the keys are, for commands that check what was sealed.
+    pub fn check_keys(&self) -> Result<keys::Places, Error> {
+        let mut check = Check::default();
+        let (seal, token) = self.keys(&mut check);
+        check.finish(keys::Places { data_dir: self.data_dir.clone(), seal, token })
+    }
+
     fn common(&self, check: &mut Check) -> Option<(SocketAddr, Option<String>)> {
         let listen = check.address("SAMSPIL_LISTEN", &self.listen, "127.0.0.1:8080");
         let public_url = self.public_url.as_deref().map(|url| check.origin("SAMSPIL_PUBLIC_URL", url, PUBLIC_EXAMPLE));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use samspil_evidence::verify::Outcome;
 use samspil_server::app::App;
 use samspil_server::bench;
 use samspil_server::clock::Clock;
@@ -16,11 +17,12 @@ use samspil_server::demo::{self, Demo};
 use samspil_server::domain::ids::DocumentId;
 use samspil_server::domain::principal::Role;
 use samspil_server::import::{self, Mode, Source};
+use samspil_server::keys::Keys;
+use samspil_server::notary::Notary;
 use samspil_server::rooms::{Verdict, verify};
 use samspil_server::store::{Store, setup};
 use samspil_server::{BUILD, auth, stop_points, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
-use uuid::Uuid;
 
 /// Chosen by measuring (docs/decisions/0007); how it behaves stands in `.cargo/config.toml`.
 #[global_allocator]
@@ -66,13 +68,16 @@ enum Command {
         #[command(flatten)]
         settings: Box<Settings>,
     },
-    /// Proves that replaying a document's log gives the document that is served.
+    /// Checks an evidence package, offline, with a line for each check; or that the database holds what was written and approved.
     Verify {
-        /// The document's id.
-        #[arg(required_unless_present = "all")]
-        document: Option<Uuid>,
-        /// Every document.
-        #[arg(long, conflicts_with = "document")]
+        /// An evidence package (a file), or the id of a document whose log is to be replayed.
+        #[arg(required_unless_present = "all", value_name = "FILE|DOCUMENT")]
+        what: Option<String>,
+        /// The key that must have sealed the package: its thumbprint, as the municipality has published it.
+        #[arg(long, value_name = "THUMBPRINT", conflicts_with = "all")]
+        key: Option<String>,
+        /// Every document, every trail, every signature and every checkpoint in the database.
+        #[arg(long, conflicts_with = "what")]
         all: bool,
         #[command(flatten)]
         settings: Box<Settings>,
@@ -135,7 +140,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate { settings } => migrate(&settings).await,
         Command::CheckConfig { settings } => check_config(&settings),
         Command::Import { dir, dry_run, settings } => import(dir, if dry_run { Mode::DryRun } else { Mode::Apply }, &settings).await,
-        Command::Verify { document, all: _, settings } => verify_documents(document.map(DocumentId), &settings).await,
+        Command::Verify { what: Some(what), key, all: _, settings } => match what.parse() {
+            Ok(document) => verify_documents(Some(DocumentId(document)), &settings).await,
+            Err(_) => verify_package(Path::new(&what), key.as_deref()),
+        },
+        Command::Verify { what: None, settings, .. } => {
+            verify_documents(None, &settings).await?;
+            verify_evidence(&settings).await
+        }
         Command::Bench { command: Bench::Prepare { wanted, out, settings } } => bench_prepare(wanted, &out, &settings).await,
         Command::Invite { person, role, settings } => invite(&person, role.as_deref(), &settings).await,
     }
@@ -204,6 +216,53 @@ async fn verify_documents(document: Option<DocumentId>, settings: &Settings) -> 
         println!("{document} {words}");
     }
     anyhow::ensure!(failed == 0, "{failed} of {} document(s) do not hold", documents.len());
+    Ok(())
+}
+
+/// Checks a package with nothing but the package, and says whose key sealed it.
+fn verify_package(file: &Path, key: Option<&str>) -> anyhow::Result<()> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let report = samspil_evidence::verify::verify(&bytes, None);
+    for (check, outcome) in &report.lines {
+        match outcome {
+            Outcome::Holds => println!("holds   {check}"),
+            Outcome::Waits(what) => println!("waits   {check}: {what}"),
+            Outcome::Broken(why) => println!("BROKEN  {check}: {why}"),
+        }
+    }
+    for (statement, proof) in report.approvals.iter().filter(|_| report.holds()) {
+        let name = &statement.person.name;
+        println!(
+            "{name} approved {:?}, version {}, at {}, signed in at {}",
+            statement.title, statement.revision, statement.at, proof.auth_time
+        );
+        if statement.demonstration {
+            println!("        in a demonstration: it proves nothing about anybody");
+        }
+    }
+    let sealed_by = report.key.as_deref().unwrap_or("no key that could be read");
+    println!("sealed by {sealed_by}");
+    if let Some((check, why)) = report.first_broken() {
+        anyhow::bail!("the package does not hold; the first broken link: {check}: {why}");
+    }
+    anyhow::ensure!(key.is_none_or(|key| key == sealed_by), "it was not sealed by the key that was named");
+    Ok(())
+}
+
+/// Checks that nothing that proves anything was altered in the database behind the server's back.
+async fn verify_evidence(settings: &Settings) -> anyhow::Result<()> {
+    let store = store(settings).await?;
+    if store.newest_seal_key().await?.is_none() {
+        println!("no server has sealed anything in this database yet");
+        return Ok(());
+    }
+    let keys = Keys::open(&settings.check_keys()?, &store, Clock::machine().now()).await?;
+    let findings = Notary::new(store, keys.into(), "").check_all().await?;
+    for finding in &findings {
+        println!("BROKEN  {finding}");
+    }
+    anyhow::ensure!(findings.is_empty(), "{} thing(s) were altered behind the server's back", findings.len());
+    println!("holds   every trail, every signature with its evidence, every checkpoint");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use samspil_evidence::{
     statement::{self, Statement},
     token,
     trail::{AuditEvent, SYSTEM_TRAIL, first_break},
+    verify::lapse_of,
 };
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
@@ -200,6 +201,9 @@ impl Notary {
             }
             trails.insert(trail, events);
         }
+        for (trail, seq) in self.store.broken_links().await? {
+            findings.say(format!("event {seq} of trail {trail} does not name the one before it"));
+        }
         let system = trails.get(&SYSTEM_TRAIL).map(Vec::as_slice).unwrap_or_default();
         let keys = match self.store.seal_keys().await {
             Ok(keys) => keys,
@@ -264,6 +268,11 @@ impl Notary {
             findings.say(format!("signature {}: {what}", row.id));
         }
         let frozen = self.store.revision_text(row.document, row.revision).await?;
+        let by = frozen.as_ref().map(|text| (text.at, text.person));
+        let as_frozen = trail.iter().any(|(event, _)| {
+            event.kind == "frozen" && event.body["revision"].as_u64() == Some(row.revision.into()) && Some((event.at, event.person)) == by
+        });
+        findings.expect(as_frozen, || format!("signature {}: the text was not frozen so, or not then", row.id));
         let named = Statement::from_bytes(&evidence.statement);
         let holds = named.zip(frozen).is_some_and(|(statement, text)| {
             let schema = i32::from(statement.schema);
@@ -315,11 +324,7 @@ impl Notary {
         let named = hex::encode(hash);
         let at = trail.iter().position(|(event, _)| event.body["statement_sha256"] == named.as_str() && is_event_of(event, row));
         let at = at.ok_or("the trail does not have it")?;
-        let lapsed = trail[at..]
-            .iter()
-            .map(|(event, _)| event)
-            .find(|event| event.kind == "signature_lapsed" && event.body["statement_sha256"] == named.as_str());
-        let as_kept = match lapsed {
+        let as_kept = match lapse_of(trail, at) {
             None => row.valid && row.lapsed_at.is_none() && row.lapsed_reason.is_none(),
             Some(event) => !row.valid && row.lapsed_at == Some(event.at) && row.lapsed_reason.as_deref() == event.body["reason"].as_str(),
         };

@@ -7,6 +7,8 @@ use samspil_server::bench::{self, Wanted};
 use samspil_server::clock::Clock;
 use samspil_server::config::{AskedAs, Config, Limits, Mail, Oidc, Provider, Secret, StepUp, Timestamps, VerifyFor};
 use samspil_server::domain::claims::RoleMapping;
+use samspil_server::keys::{Keys, Places};
+use samspil_server::notary::Notary;
 use samspil_server::store::Store;
 use serde_json::Value;
 use uuid::Uuid;
@@ -77,6 +79,14 @@ impl TestServer {
         let config = Config { provider: Provider::Oidc(oidc), step_up, ..config(&database, &data_dir, Limits::default()) };
         let running = App::start(config, clock).await.unwrap();
         Self { running, database, data_dir, clock }
+    }
+
+    /// Whoever could check what this server has sealed.
+    pub async fn notary(&self) -> Notary {
+        let store = Store::connect(&self.database.app_url(), 2).unwrap();
+        let places = Places { data_dir: self.data_dir.path().to_owned(), seal: None, token: None };
+        let keys = Keys::open(&places, &store, self.clock.now()).await.unwrap();
+        Notary::new(store, keys.into(), self.running.public_url())
     }
 
     /// Stops it and starts it again, on the same database and at the same address.

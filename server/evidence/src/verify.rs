@@ -508,9 +508,7 @@ fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome,
                 && event.body["statement_sha256"].as_str() == Some(&hash)
                 && event.trail == statement.agreement
         });
-        at.is_some_and(|at| {
-            !events[at..].iter().any(|(event, _)| event.kind == "signature_lapsed" && event.body["statement_sha256"] == hash.as_str())
-        })
+        at.is_some_and(|at| !lapsed(&events, at))
     };
     if report.approvals.iter().all(|(statement, _)| signed(statement)) {
         let heads = events.iter().map(|(event, hash)| Head { trail: event.trail, seq: event.seq.unsigned_abs(), hash: *hash });
@@ -518,6 +516,21 @@ fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome,
     } else {
         (Err(Reason::NotInTrail), Vec::new())
     }
+}
+
+/// Has the signature that this event tells of lapsed since? Whoever lets one lapse names it.
+fn lapsed(trail: &[(AuditEvent, Hash)], signed: usize) -> bool {
+    lapse_of(trail, signed).is_some()
+}
+
+/// The event with which the signature that this event tells of lapsed.
+#[must_use]
+pub fn lapse_of(trail: &[(AuditEvent, Hash)], signed: usize) -> Option<&AuditEvent> {
+    let (event, _) = trail.get(signed)?;
+    let names_it = |later: &AuditEvent| {
+        ["signature", "statement_sha256"].iter().any(|name| event.body[name].is_string() && later.body[name] == event.body[name])
+    };
+    trail[signed + 1..].iter().map(|(later, _)| later).find(|later| later.kind == "signature_invalidated" && names_it(later))
 }
 
 fn in_checkpoint(package: &Package, keys: &[PublicKey], events: &[Head]) -> Result<Outcome, Reason> {

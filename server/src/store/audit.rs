@@ -68,6 +68,18 @@ impl Store {
             .collect()
     }
 
+    /// Events that do not carry the hash of the one before them: (trail, seq).
+    pub async fn broken_links(&self) -> Result<Vec<(Uuid, i64)>> {
+        let rows = sqlx::query!(
+            r#"SELECT trail_id, seq FROM (
+                   SELECT trail_id, seq, prev_hash, lag(hash) OVER (PARTITION BY trail_id ORDER BY seq) AS before FROM audit_event) e
+               WHERE prev_hash IS DISTINCT FROM COALESCE(before, decode(repeat('00', 32), 'hex')) ORDER BY trail_id, seq"#
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.trail_id, row.seq)).collect())
+    }
+
     /// The trails there are.
     pub async fn trails(&self) -> Result<Vec<Uuid>> {
         Ok(sqlx::query_scalar!("SELECT DISTINCT trail_id FROM audit_event ORDER BY trail_id").fetch_all(self.pool()).await?)

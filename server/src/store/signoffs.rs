@@ -136,6 +136,10 @@ pub struct RevisionText {
     pub content_sha256: Vec<u8>,
     /// SHA-256 of the log that made it.
     pub log_sha256: Vec<u8>,
+    /// Who froze it.
+    pub person: Option<Uuid>,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// The document as it stands while its row is held.
@@ -268,11 +272,11 @@ impl Store {
         Ok(there)
     }
 
-    /// A revision's text with what was kept of how it was made; `None` if it is not there, or its text is not held here.
+    /// A frozen revision's text with what was kept of how it was made; `None` if it is not there, or its text is not held here.
     pub async fn revision_text(&self, document: DocumentId, revision: u32) -> Result<Option<RevisionText>> {
         let row = sqlx::query!(
-            r#"SELECT seq AS "seq!", schema, content AS "content!", content_sha256 AS "content_sha256!", log_sha256 FROM revision
-               WHERE document_id = $1 AND number = $2 AND content IS NOT NULL"#,
+            r#"SELECT seq AS "seq!", schema, content AS "content!", content_sha256 AS "content_sha256!", log_sha256, person_id, at FROM revision
+               WHERE document_id = $1 AND number = $2 AND content IS NOT NULL AND frozen"#,
             document.0,
             i32::try_from(revision).unwrap_or(i32::MAX)
         )
@@ -284,6 +288,8 @@ impl Store {
             content: row.content,
             content_sha256: row.content_sha256,
             log_sha256: row.log_sha256.unwrap_or_default(),
+            person: row.person_id,
+            at: row.at,
         }))
     }
 

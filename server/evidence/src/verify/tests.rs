@@ -278,7 +278,7 @@ fn approvals_are_of_one_text_by_two_people_in_order_and_on_record() {
     assert_eq!(
         broken(on_record(|said| {
             let hash = said[1].1["statement_sha256"].clone();
-            said.push(("signature_lapsed", json!({"document": Uuid::from_u128(2), "statement_sha256": hash})));
+            said.push(("signature_invalidated", json!({"document": Uuid::from_u128(2), "statement_sha256": hash})));
         })),
         (Check::Trail, Reason::NotInTrail)
     );
