@@ -542,7 +542,7 @@ fn judge(
             // Words too short to tell stay detached unless all beside them fits; what was taken apart and put in again, too.
             let words = &now[core.0][core.1..core.2];
             let run = words.split(|character| !own.contains(character)).map(<[char]>::len).max().unwrap_or_default();
-            let telling = if loose { run >= 2 * MOVED_MIN && !was_detached } else { kept.words.len() >= TELLING };
+            let telling = if loose { run >= 2 * moves::MOVED_MIN && !was_detached } else { kept.words.len() >= TELLING };
             assert!(!telling, "lost {words:?}, was {:?}", text(&kept.words));
             figures.short += 1;
             expected.give_up(kept);
