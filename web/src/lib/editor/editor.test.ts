@@ -51,7 +51,7 @@ function writer(seed: Uint8Array, kind: FragmentKind = 'section'): Writer {
 		kind,
 		undo,
 		awareness: new Awareness(doc),
-		actions: { undo: () => undo.undo() !== null, redo: () => undo.redo() !== null, editLink: () => false, toToolbar: () => false },
+		actions: { undo: () => undo.undo() !== null, redo: () => undo.redo() !== null, editLink: () => false, toToolbar: () => false, toText: () => false },
 		plugins: [],
 		placeholder: () => '',
 		editable: () => true,

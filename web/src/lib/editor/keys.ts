@@ -15,6 +15,8 @@ export interface KeyActions {
 	redo(): boolean;
 	editLink(): boolean;
 	toToolbar(): boolean;
+	/** From a title on to the text below it. */
+	toText(): boolean;
 }
 
 export function keys(kind: FragmentKind, actions: KeyActions): Plugin[] {
@@ -34,8 +36,8 @@ function own(kind: FragmentKind, actions: KeyActions): Record<string, Command> {
 		Tab: tab(isRich(kind)),
 		'Shift-Tab': shiftTab(isRich(kind)),
 		Backspace: chainCommands(undoInputRule, keepFirstItem(kind)),
-		Enter: enter(kind),
-		'Mod-Enter': enter(kind),
+		Enter: enter(kind, actions),
+		'Mod-Enter': enter(kind, actions),
 		'Shift-Enter': isRich(kind) || kind === 'list' ? hardBreak : swallow
 	};
 	if (kind === 'title') return { ...bindings, 'Mod-b': swallow, 'Mod-i': swallow, 'Mod-k': swallow };
@@ -44,9 +46,10 @@ function own(kind: FragmentKind, actions: KeyActions): Record<string, Command> {
 
 const swallow: Command = () => true;
 
-function enter(kind: FragmentKind): Command {
+function enter(kind: FragmentKind, actions: KeyActions): Command {
 	switch (kind) {
 		case 'title':
+			return () => actions.toText() || true;
 		case 'line':
 			return swallow;
 		case 'list':
