@@ -185,7 +185,8 @@ impl World {
         again.content() == live.content() && self.is_foretold(live, &limits)
     }
 
-    /// What a newcomer is told while the room is asleep is what stands in the document, whether a snapshot is part of the log or not.
+    /// Can a newcomer be told while the room is asleep? What they are told stands in the document, whether a snapshot is part of the log or
+    /// not.
     fn is_foretold(&self, live: &LiveDocument, limits: &UpdateLimits) -> bool {
         let mut log = as_log(&self.log, &self.owners);
         let rest = log.updates.split_off(log.updates.len() / 2);
@@ -194,7 +195,8 @@ impl World {
         let snapshot = Some(Snapshot { seq: log.head, state, content_sha256: [0; 32] });
         let after = Log { head: self.log.len() as u64, snapshot, updates: rest, owners: Vec::new(), anchors: Vec::new() };
         [as_log(&self.log, &self.owners), after].iter().all(|log| {
-            let told = LiveDocument::foretell(log, limits).expect("rows begin where the log ended");
+            // Where one row begins within another's block, only the library can say what that comes to.
+            let Some(told) = LiveDocument::foretell(log, limits) else { return false };
             assert_eq!(read_vector(&told.state_vector), vector(live), "other blocks are foretold than there are");
             let told = LiveDocument::replay(&as_log(&[told.update.into()], &self.owners), limits).expect("what is foretold loads");
             assert_eq!(vector(&told), vector(live), "what is foretold has other blocks than the document");
@@ -419,7 +421,7 @@ fn worker() {
                 note.extend(update);
                 notes.write_all_at(&note, 0).unwrap();
             });
-            *sums.entry("states that depend on the order of arrival".to_owned()).or_default() += u64::from(!world.check());
+            *sums.entry("ended in states that depend on the order of arrival, or cannot be foretold".to_owned()).or_default() += u64::from(!world.check());
             for (outcome, count) in world.outcome {
                 *sums.entry(outcome).or_default() += count;
             }

@@ -15,7 +15,7 @@ use super::{
 /// Histories on each push.
 const SEEDS: u64 = 20_000;
 /// A planted fault must show itself in so many.
-const SEEDS_TO_FIND_A_FAULT: u64 = 4_000;
+const SEEDS_TO_FIND_A_FAULT: u64 = 20_000;
 
 fn setting(random: &mut StdRng, fault: Option<Fault>) -> Setting {
     Setting {

@@ -194,10 +194,10 @@ fn shown(limits: Limits, states: &[String], every_ms: i64) -> usize {
 
 #[test]
 fn l8_peer_cpu_ms_per_10s() {
-    // With a clock that goes on by 62.5 ms at each look an update costs 125 ms; after two of them comes a third.
+    // With a clock that goes on by 125 ms at each look an update costs 125 ms; after two of them comes a third.
     let said = |peer_cpu_ms_per_10s| {
         let mut eye = Eye::boxed(0, false);
-        eye.tick = std::time::Duration::from_micros(62_500);
+        eye.tick = std::time::Duration::from_millis(125);
         let mut room = room_with(Limits { peer_cpu_ms_per_10s, ..Limits::default() }).watched_by(eye);
         let leader = join(&mut room, LEADER);
         let mut out = Vec::new();
