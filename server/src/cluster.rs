@@ -285,18 +285,33 @@ async fn initialise(programs: &Programs, account: &Account, base: &Path, data: &
 }
 
 /// Starts the server and waits until it answers. The previous one may still be closing (its starter was killed): it then ends at
-/// once, saying so, and is tried again.
+/// once, saying so, and is tried again. A previous one that takes too long is made to close.
 async fn run(programs: &Programs, account: &Account, base: &Path, data: &Path, socket_dir: &Path) -> Result<Child, Error> {
     let log = base.join("postgresql.log");
     let url = format!("postgres://postgres@localhost/postgres?host={}", socket_dir.display());
     let give_up = Instant::now() + Duration::from_millis(START_MS_MAX);
+    let mut patient_until = Some(Instant::now() + Duration::from_millis(STOP_MS_MAX));
     let mut server = spawn(programs, account, base, data, socket_dir, &log)?;
     loop {
         tokio::time::sleep(Duration::from_millis(LOOK_EVERY_MS)).await;
+        let ours = server.id().unwrap_or_default();
         if let Some(status) = server.try_wait().during("cannot watch", &programs.postgres)? {
             let words = fs::read_to_string(&log).unwrap_or_default();
             if Instant::now() > give_up || !may_still_be_closing(&words) {
                 return Err(Error::Failed { program: "postgres", words: format!("{status}\n{}", last_lines(&words)) });
+            }
+            for file in [data.join("postmaster.pid"), socket_dir.join(".s.PGSQL.5432.lock")] {
+                match holder(&file) {
+                    Some(Holder::Dead) => hand_over(&file, ours)?,
+                    Some(Holder::Alive(pid)) if patient_until.is_some_and(|until| Instant::now() > until) => {
+                        patient_until = None;
+                        tracing::warn!(
+                            "the previous private PostgreSQL did not stop in time and is made to; it recovers at the next start"
+                        );
+                        let _ = kill_process(pid, Signal::QUIT);
+                    }
+                    _ => {}
+                }
             }
             server = spawn(programs, account, base, data, socket_dir, &log)?;
         } else if store::setup::answers(&url).await {
@@ -305,6 +320,33 @@ async fn run(programs: &Programs, account: &Account, base: &Path, data: &Path, s
             return Err(Error::Silent { log });
         }
     }
+}
+
+/// Who a lock file is of: a server before ours, since nobody else starts one while we hold the directory.
+enum Holder {
+    /// It runs.
+    Alive(Pid),
+    /// It has ended, and whoever ought to have asked how has not: until then its number counts as taken, and `PostgreSQL` waits for it.
+    Dead,
+}
+
+fn holder(file: &Path) -> Option<Holder> {
+    let pid = fs::read_to_string(file).ok()?.lines().next()?.trim().parse::<i32>().ok().and_then(Pid::from_raw)?;
+    // `pid (name) state …`, where the name may hold anything.
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let (name, state) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    match state.chars().next()? {
+        'Z' | 'X' => Some(Holder::Dead),
+        _ => (name == "postgres").then_some(Holder::Alive(pid)),
+    }
+}
+
+/// Puts the number of a process that is gone for good into a lock file. The rest stays: by it `PostgreSQL` sees whether anybody of the one
+/// before still has the data in memory.
+fn hand_over(file: &Path, gone: u32) -> Result<(), Error> {
+    let words = fs::read_to_string(file).during("cannot read", file)?;
+    let rest = words.split_once('\n').map_or("", |(_, rest)| rest);
+    fs::write(file, format!("{gone}\n{rest}")).during("cannot write", file)
 }
 
 fn may_still_be_closing(words: &str) -> bool {

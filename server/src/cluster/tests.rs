@@ -55,6 +55,26 @@ async fn what_was_written_is_there_after_the_server_was_killed() {
     cluster.stop().await;
 }
 
+/// Whose starter was killed belongs to the machine's first process, and not every one of those asks at once how its children ended.
+#[tokio::test]
+async fn a_server_that_has_ended_and_that_nobody_asked_how_is_not_waited_for() {
+    let dir = DataDir::new();
+    let cluster = Cluster::start(&dir.0, None).await.unwrap();
+    write_word(&cluster.owner_url()).await;
+    cluster.stop().await;
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    let data = dir.0.join("postgresql").canonicalize().unwrap().join("data");
+    let file = data.join("postmaster.pid");
+    fs::write(&file, format!("{}\n{}\n", ended.id(), data.display())).unwrap();
+    while !matches!(holder(&file), Some(Holder::Dead)) {
+        tokio::task::yield_now().await;
+    }
+    let cluster = Cluster::start(&dir.0, None).await.unwrap();
+    assert_eq!(read_word(&cluster.owner_url()).await, "blåbærgrød");
+    cluster.stop().await;
+    ended.wait().unwrap();
+}
+
 #[tokio::test]
 async fn a_second_start_on_the_same_directory_is_refused_in_words() {
     let dir = DataDir::new();

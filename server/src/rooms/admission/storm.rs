@@ -421,7 +421,8 @@ fn worker() {
                 note.extend(update);
                 notes.write_all_at(&note, 0).unwrap();
             });
-            *sums.entry("ended in states that depend on the order of arrival, or cannot be foretold".to_owned()).or_default() += u64::from(!world.check());
+            *sums.entry("ended in states that depend on the order of arrival, or cannot be foretold".to_owned()).or_default() +=
+                u64::from(!world.check());
             for (outcome, count) in world.outcome {
                 *sums.entry(outcome).or_default() += count;
             }
