@@ -1,10 +1,17 @@
 import { defineConfig } from '@playwright/test';
 
+/** What leaves agreements otherwise than they were, for good; the others find the demo municipality as it is and leave it so. */
+const LASTING = /(r2-.*|r3-mail|r3-many)\.spec\.ts$/;
+
 /** One server, one browser at a time: the journeys share them, and a machine with two cores has no more to give. */
 export default defineConfig({
 	testDir: 'journeys',
 	outputDir: 'results',
 	globalSetup: './start.ts',
+	projects: [
+		{ name: 'journeys', testIgnore: LASTING },
+		{ name: 'lasting', testMatch: LASTING }
+	],
 	workers: 1,
 	retries: 0,
 	forbidOnly: true,

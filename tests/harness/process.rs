@@ -66,7 +66,8 @@ impl ServerProcess {
 
     /// The same, and the new one stops there: the words of `SAMSPIL_STOP_AT`.
     pub async fn kill_and_restart_to_stop_at(self, stop_at: &str) -> Self {
-        self.restart(&[("SAMSPIL_STOP_AT", stop_at)]).await
+        // On a busy machine, too, it comes to the points at which it stops.
+        self.restart(&[("SAMSPIL_STOP_AT", stop_at), ("SAMSPIL_LIMIT_STOP_MS_MAX", "60000")]).await
     }
 
     /// Waits until it has killed itself where it was told to.

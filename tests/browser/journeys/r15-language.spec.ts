@@ -46,6 +46,9 @@ function said({ page }: Visitor, language: string): Promise<string[]> {
 
 const MONTHS_AND_DAYS = /\b(January|February|March|May|June|July|October|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|today|yesterday|tomorrow)\b|\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|\d{4}-\d{2}-\d{2}|\b\d{1,2}:\d{2}\b|\b[ap]\.?m\.\b/;
 
+/** The number of a case in the records (KLE-facet-serial-year), which has no language. */
+const CASE_NUMBER = /\b\d{2}\.\d{2}\.\d{2}-[A-Z]\d{2}-\d+-\d+\b/g;
+
 test('R15 no page in Danish says anything in English, and dates are Danish', async ({ visit }) => {
 	test.setTimeout(120_000);
 	const english = only('en');
@@ -57,7 +60,7 @@ test('R15 no page in Danish says anything in English, and dates are Danish', asy
 			const texts = await said(visitor, 'da');
 			expect(texts.length).toBeGreaterThan(2);
 			expect.soft(texts.filter((text) => english.some((pattern) => pattern.test(text))), `${name}: in English`).toEqual([]);
-			expect.soft(texts.filter((text) => MONTHS_AND_DAYS.test(text)), `${name}: not a Danish date`).toEqual([]);
+			expect.soft(texts.filter((text) => MONTHS_AND_DAYS.test(text.replace(CASE_NUMBER, ''))), `${name}: not a Danish date`).toEqual([]);
 			await leave?.(visitor);
 		});
 	}
