@@ -123,9 +123,16 @@ impl Store {
 }
 
 /// For tests: a store as the server has it, whose role may not do more than the server's.
+///
+/// Its pool is its own and patient: the one that a test is given borrows its connections from a pool of all tests, and gives up after
+/// 30 s, which the long tests beside it on a slow machine can outlast.
 #[cfg(test)]
 impl Store {
-    pub(crate) async fn as_app(pool: sqlx::postgres::PgPoolOptions, connect: sqlx::postgres::PgConnectOptions) -> Self {
+    pub(crate) async fn as_app(connect: sqlx::postgres::PgConnectOptions) -> Self {
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(5)
+            .idle_timeout(std::time::Duration::from_secs(1))
+            .acquire_timeout(std::time::Duration::from_secs(120));
         Self::new(pool.connect_with(connect.options([("role", "samspil_app")])).await.unwrap())
     }
 }

@@ -26,19 +26,8 @@ fn demo_now() -> DateTime<Utc> {
     "2026-11-23T13:30:00+01:00".parse().unwrap()
 }
 
-/// A store as the server has it: the role that owns nothing.
-async fn as_app(pool: PgPoolOptions, options: PgConnectOptions) -> Store {
-    let pool = pool.after_connect(|connection, _| {
-        Box::pin(async move {
-            sqlx::query!("SET ROLE samspil_app").execute(connection).await?;
-            Ok(())
-        })
-    });
-    Store::new(pool.connect_with(options).await.unwrap())
-}
-
-async fn with_demo(pool: PgPoolOptions, options: PgConnectOptions) -> Store {
-    let store = as_app(pool, options).await;
+async fn with_demo(options: PgConnectOptions) -> Store {
+    let store = Store::as_app(options).await;
     run(Source::Demo, &store, demo_now(), Mode::Apply).await.unwrap();
     store
 }
@@ -78,8 +67,8 @@ fn day(text: &str) -> NaiveDate {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_counts_are_those_expected(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn the_counts_are_those_expected(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let row = sqlx::query!(
         r#"SELECT (SELECT count(*) FROM person) AS "people!", (SELECT count(*) FROM org_node WHERE kind = 'agreement_unit') AS "units!",
                   (SELECT count(*) FROM governance_document) AS "documents!",
@@ -100,8 +89,8 @@ async fn the_counts_are_those_expected(pool: PgPoolOptions, options: PgConnectOp
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn threads_stand_on_their_words(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn threads_stand_on_their_words(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let rows = sqlx::query!(
         "SELECT quote, field, words, words_before, words_after, detached_at FROM thread WHERE about = 'words' ORDER BY document_id, number"
     )
@@ -118,8 +107,8 @@ async fn threads_stand_on_their_words(pool: PgPoolOptions, options: PgConnectOpt
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn agreements_stand_where_expected_and_wait_for_whom_expected(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn agreements_stand_where_expected_and_wait_for_whom_expected(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let slugs = slugs(&store).await;
     let mut by_status: BTreeMap<String, u32> = BTreeMap::new();
     for head in store.agreement_heads(&Which { year: Some(2027), ..Which::default() }).await.unwrap() {
@@ -136,8 +125,8 @@ async fn agreements_stand_where_expected_and_wait_for_whom_expected(pool: PgPool
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_in_force_and_what_is_to_come(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn what_is_in_force_and_what_is_to_come(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let slugs = slugs(&store).await;
     let names = |documents: Vec<crate::store::chain::ChainDocument>| -> BTreeSet<String> {
         documents.into_iter().map(|document| slugs[&document.id.0].clone()).collect()
@@ -150,8 +139,8 @@ async fn what_is_in_force_and_what_is_to_come(pool: PgPoolOptions, options: PgCo
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_chain_is_carried_as_expected(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn the_chain_is_carried_as_expected(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let slugs = slugs(&store).await;
     let support = store.support(day("2027-01-01")).await.unwrap();
     let goals = || support.iter().filter(|goal| goal.kind != ChainGoalKind::Initiative);
@@ -168,8 +157,8 @@ async fn the_chain_is_carried_as_expected(pool: PgPoolOptions, options: PgConnec
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_warnings_are_those_expected(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn the_warnings_are_those_expected(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let slugs = slugs(&store).await;
     let rules = store.rules().await.unwrap();
     let mut found: Vec<Value> = Vec::new();
@@ -250,8 +239,8 @@ async fn not_adopted(store: &Store, document: DocumentId, goal: uuid::Uuid) -> V
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn names_sort_as_danes_sort_them(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn names_sort_as_danes_sort_them(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let people = sqlx::query_scalar!(r#"SELECT display_name AS "name: String" FROM person ORDER BY display_name, id"#);
     assert_eq!(json!(people.fetch_all(store.pool()).await.unwrap()), expected()["people_sorted_da"]);
     let units = sqlx::query_scalar!(r#"SELECT name AS "name: String" FROM org_node WHERE kind = 'agreement_unit' ORDER BY name, id"#);
@@ -259,8 +248,8 @@ async fn names_sort_as_danes_sort_them(pool: PgPoolOptions, options: PgConnectOp
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_live_document_says_what_the_data_says_and_its_hash_is_the_snapshots(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn a_live_document_says_what_the_data_says_and_its_hash_is_the_snapshots(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let document = DocumentId(
         sqlx::query_scalar!("SELECT id FROM document WHERE slug = 'agr-2027-fjordskolen'").fetch_one(store.pool()).await.unwrap(),
     );
@@ -281,8 +270,8 @@ async fn a_live_document_says_what_the_data_says_and_its_hash_is_the_snapshots(p
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn signatures_carry_the_hash_where_the_text_is_here(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn signatures_carry_the_hash_where_the_text_is_here(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let rows = sqlx::query!(
         r#"SELECT d.slug AS "slug!", s.revision, s.valid, s.content_sha256, n.content_sha256 AS "here!", r.content AS "content?"
            FROM signature s JOIN document d ON d.id = s.document_id JOIN document_snapshot n ON n.document_id = d.id
@@ -304,8 +293,8 @@ async fn signatures_carry_the_hash_where_the_text_is_here(pool: PgPoolOptions, o
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn every_trail_holds_and_an_altered_row_is_refused(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn every_trail_holds_and_an_altered_row_is_refused(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let trails = store.trails().await.unwrap();
     assert_eq!(trails.len(), 10);
     let mut events = 0;
@@ -320,8 +309,8 @@ async fn every_trail_holds_and_an_altered_row_is_refused(pool: PgPoolOptions, op
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn only_those_without_another_right_get_a_grant(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn only_those_without_another_right_get_a_grant(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let grants = sqlx::query!(
         r#"SELECT p.slug AS person, d.slug AS "document!", g.kind FROM document_grant g JOIN person p ON p.id = g.person_id
            JOIN document d ON d.id = g.document_id ORDER BY 1, 2"#
@@ -343,8 +332,8 @@ async fn everything(store: &Store) -> Vec<(String, Option<i64>)> {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_dry_run_says_the_same_and_writes_nothing(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = as_app(pool, options).await;
+async fn a_dry_run_says_the_same_and_writes_nothing(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = Store::as_app(options).await;
     let empty = everything(&store).await;
     let dry = run(Source::Demo, &store, demo_now(), Mode::DryRun).await.unwrap();
     assert_eq!(everything(&store).await, empty);
@@ -355,8 +344,8 @@ async fn a_dry_run_says_the_same_and_writes_nothing(pool: PgPoolOptions, options
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_second_import_changes_nothing(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn a_second_import_changes_nothing(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let before = everything(&store).await;
     let again = run(Source::Dir(DATA.into()), &store, demo_now() + TimeDelta::hours(1), Mode::Apply).await.unwrap();
     assert_eq!((again.count(Change::New), again.count(Change::Changed), again.count(Change::Vanished)), (0, 0, 0));
@@ -398,8 +387,8 @@ impl Drop for Altered {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn people_follow_the_data_and_documents_do_not(pool: PgPoolOptions, options: PgConnectOptions) {
-    let store = with_demo(pool, options).await;
+async fn people_follow_the_data_and_documents_do_not(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = with_demo(options).await;
     let person = PersonId(imported("p-tr-fjord"));
     let version = store.person(person).await.unwrap().unwrap().access_version;
     let altered = Altered::new("people", "people.json", |file| {
@@ -448,7 +437,7 @@ async fn people_follow_the_data_and_documents_do_not(pool: PgPoolOptions, option
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn faults_are_named_with_file_place_and_reason_and_nothing_is_written(pool: PgPoolOptions, options: PgConnectOptions) {
+async fn faults_are_named_with_file_place_and_reason_and_nothing_is_written(_: PgPoolOptions, options: PgConnectOptions) {
     type Alter = fn(&mut Value);
     let cases: [(&str, Alter, &str); 14] = [
         ("people.json", |v| v["people"][3]["nickname"] = json!("x"), "people[3].nickname: unknown field `nickname`"),
@@ -494,7 +483,7 @@ async fn faults_are_named_with_file_place_and_reason_and_nothing_is_written(pool
             "management_reports[0].items[0].status: no such goal status in agreement-template.json: fine",
         ),
     ];
-    let store = as_app(pool, options).await;
+    let store = Store::as_app(options).await;
     let empty = everything(&store).await;
     for (place, (file, alter, wanted)) in cases.into_iter().enumerate() {
         let altered = Altered::new(&format!("fault-{place}"), file, alter);

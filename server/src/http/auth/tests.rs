@@ -64,12 +64,12 @@ impl Drop for World {
 }
 
 impl World {
-    async fn new(pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
-        Self::with(pool, connect, Some(demo_idp::PERSON_CLAIM)).await
+    async fn new(connect: PgConnectOptions) -> Self {
+        Self::with(connect, Some(demo_idp::PERSON_CLAIM)).await
     }
 
-    async fn with(pool: PgPoolOptions, connect: PgConnectOptions, person_claim: Option<&str>) -> Self {
-        let store = Store::as_app(pool, connect).await;
+    async fn with(connect: PgConnectOptions, person_claim: Option<&str>) -> Self {
+        let store = Store::as_app(connect).await;
         people(&store).await;
         let (ours, theirs) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
         let url = format!("http://{}", ours.local_addr().unwrap());
@@ -212,8 +212,8 @@ fn problem(code: &str) -> String {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn somebody_signs_in_and_is_who_the_provider_says(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn somebody_signs_in_and_is_who_the_provider_says(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let mut browser = world.browser();
     assert!(!browser.is_signed_in().await);
     let at = browser.follow("/auth/login?login_hint=p-leader&return_to=%2Fwhoami%3Fa%3D1%23x").await;
@@ -227,8 +227,8 @@ async fn somebody_signs_in_and_is_who_the_provider_says(pool: PgPoolOptions, con
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_cookie_planted_before_is_worth_nothing_after(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let mut world = World::new(pool, connect).await;
+async fn a_cookie_planted_before_is_worth_nothing_after(_: PgPoolOptions, connect: PgConnectOptions) {
+    let mut world = World::new(connect).await;
     let mut attacker = world.signed_in("p-substitute").await;
     let mut victim = world.browser();
     victim.cookies.clone_from(&attacker.cookies);
@@ -255,8 +255,8 @@ async fn at_the_callback(world: &World, person: &str) -> String {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn signing_out_ends_it_here_and_at_the_provider(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let mut world = World::new(pool, connect).await;
+async fn signing_out_ends_it_here_and_at_the_provider(_: PgPoolOptions, connect: PgConnectOptions) {
+    let mut world = World::new(connect).await;
     let mut browser = world.signed_in("p-leader").await;
     let (mut replay, mut second) = (browser.clone(), browser.clone());
     // A second sign-in from the same provider session, as another device's would be if they shared it.
@@ -285,8 +285,8 @@ async fn signing_out_ends_it_here_and_at_the_provider(pool: PgPoolOptions, conne
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_page_that_fetches_is_told_where_to_go(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn a_page_that_fetches_is_told_where_to_go(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let mut browser = world.signed_in("p-leader").await;
     let headers = [("origin", world.url.as_str()), ("accept", "application/json")];
     let out = browser.send(Method::POST, "/auth/logout", &headers, "").await;
@@ -296,8 +296,8 @@ async fn a_page_that_fetches_is_told_where_to_go(pool: PgPoolOptions, connect: P
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_attempt_counts_once_in_its_own_browser_for_ten_minutes(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn an_attempt_counts_once_in_its_own_browser_for_ten_minutes(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let mut browser = world.browser();
     let provider = browser.one_step("/auth/login?login_hint=p-leader").await;
     let callback = browser.one_step(&provider).await;
@@ -340,8 +340,8 @@ async fn an_attempt_counts_once_in_its_own_browser_for_ten_minutes(pool: PgPoolO
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn nobody_is_sent_elsewhere_by_a_link_to_our_sign_in(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn nobody_is_sent_elsewhere_by_a_link_to_our_sign_in(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let mut browser = world.signed_in("p-leader").await;
     let elsewhere = [
         "https://evil.example/",
@@ -366,8 +366,8 @@ async fn nobody_is_sent_elsewhere_by_a_link_to_our_sign_in(pool: PgPoolOptions, 
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_sign_in_ends_when_idle_and_after_twelve_hours_in_any_case(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn a_sign_in_ends_when_idle_and_after_twelve_hours_in_any_case(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let browser = world.signed_in("p-leader").await;
     let sessions = &world.parts.sessions;
     let headers = [(header::COOKIE, HeaderValue::from_str(&format!("samspil={}", browser.cookies["samspil"])).unwrap())];
@@ -400,8 +400,8 @@ fn kept(at: chrono::DateTime<Utc>) -> chrono::DateTime<Utc> {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn two_cookies_of_one_name_count_as_none(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn two_cookies_of_one_name_count_as_none(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let browser = world.signed_in("p-leader").await;
     let own = &browser.cookies["samspil"];
     for cookies in [
@@ -416,8 +416,8 @@ async fn two_cookies_of_one_name_count_as_none(pool: PgPoolOptions, connect: PgC
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn without_a_role_or_a_person_nobody_comes_in(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::with(pool, connect, None).await;
+async fn without_a_role_or_a_person_nobody_comes_in(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::with(connect, None).await;
     let at_last = |at: At| at.url.strip_prefix(&world.url).unwrap().to_owned();
     assert_eq!(at_last(world.browser().follow("/auth/login?login_hint=p-nobody").await), problem("no_role"));
     let mut leader = world.browser();
@@ -434,8 +434,8 @@ async fn without_a_role_or_a_person_nobody_comes_in(pool: PgPoolOptions, connect
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn attempts_that_nobody_comes_back_from_do_not_pile_up(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn attempts_that_nobody_comes_back_from_do_not_pile_up(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let pool = world.parts.store.pool();
     sqlx::query(
         "INSERT INTO sign_in_attempt (state_hash, browser_hash, nonce, pkce_verifier, return_to, expires_at)
@@ -451,8 +451,8 @@ async fn attempts_that_nobody_comes_back_from_do_not_pile_up(pool: PgPoolOptions
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_first_administrator_is_appointed(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn the_first_administrator_is_appointed(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     assert!(world.browser().follow("/auth/login?login_hint=p-nobody").await.url.ends_with("no_role"));
     let person = PersonId(imported("p-nobody"));
     for _ in 0..2 {
@@ -463,8 +463,8 @@ async fn the_first_administrator_is_appointed(pool: PgPoolOptions, connect: PgCo
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_providers_token_is_forgotten_when_its_sign_in_is_over(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn the_providers_token_is_forgotten_when_its_sign_in_is_over(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let (sessions, store) = (&world.parts.sessions, &world.parts.store);
     let begin = async |now| {
         let sign_in = SignIn {
@@ -489,8 +489,8 @@ async fn the_providers_token_is_forgotten_when_its_sign_in_is_over(pool: PgPoolO
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_logout_token_is_obeyed_once(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn a_logout_token_is_obeyed_once(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let mut browser = world.browser();
     let forged = browser.post("/auth/backchannel-logout", "null", "logout_token=a.b.c").await;
     assert_eq!(forged.status, StatusCode::BAD_REQUEST);
@@ -513,8 +513,8 @@ async fn a_logout_token_is_obeyed_once(pool: PgPoolOptions, connect: PgConnectOp
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_demo_provider_does_as_it_is_asked(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(pool, connect).await;
+async fn the_demo_provider_does_as_it_is_asked(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
     let mut browser = world.browser();
     let login = browser.one_step("/auth/login").await;
     let page = browser.get(&login).await;

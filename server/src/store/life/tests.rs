@@ -8,8 +8,8 @@ use sqlx::{
 use super::*;
 use crate::import::{self, Mode, Source};
 
-async fn demo(pool: PgPoolOptions, connect: PgConnectOptions) -> Store {
-    let store = Store::as_app(pool, connect).await;
+async fn demo(connect: PgConnectOptions) -> Store {
+    let store = Store::as_app(connect).await;
     let now = "2026-11-23T13:30:00+01:00".parse().unwrap();
     import::run(Source::Demo, &store, now, Mode::Apply).await.unwrap();
     store
@@ -22,8 +22,8 @@ async fn refused(pool: &PgPool, statement: &'static str) -> String {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_frozen_or_signed_stands_still_in_the_database_too(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let store = demo(pool, connect).await;
+async fn what_is_frozen_or_signed_stands_still_in_the_database_too(_: PgPoolOptions, connect: PgConnectOptions) {
+    let store = demo(connect).await;
     for (statement, because) in [
         // A text that is frozen, or signed, takes no words.
         (
@@ -77,8 +77,8 @@ async fn not_even_the_owner_of_the_tables_alters_what_was_frozen_or_signed(pool:
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_imported_text_that_waits_for_signatures_is_whole(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let store = demo(pool, connect).await;
+async fn an_imported_text_that_waits_for_signatures_is_whole(_: PgPoolOptions, connect: PgConnectOptions) {
+    let store = demo(connect).await;
     let rows = sqlx::query!(r#"SELECT id, slug AS "slug!", status FROM document WHERE kind = 'agreement' ORDER BY slug"#);
     for row in rows.fetch_all(store.pool()).await.unwrap() {
         let document = DocumentId(row.id);

@@ -321,7 +321,7 @@ async fn the_server_s_own_role_may_append(pool: PgPool) {
     let options = (*pool.connect_options()).clone();
     let (store, batch) = demo(pool).await;
     let before = head(&store, batch.document).await;
-    let app = Store::as_app(sqlx::postgres::PgPoolOptions::new(), options).await;
+    let app = Store::as_app(options).await;
     assert_eq!(app.appender().append(&[&batch]).await.unwrap(), [before + 1]);
 }
 
