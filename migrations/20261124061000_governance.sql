@@ -495,7 +495,6 @@ CREATE TABLE signature (
     valid              boolean NOT NULL,
     lapsed_reason      text,
     lapsed_at          timestamptz,
-    evidence           jsonb,
     CONSTRAINT signature_lapse_has_reason CHECK (valid = (lapsed_reason IS NULL))
 );
 CREATE UNIQUE INDEX signature_one_valid_for_party ON signature (document_id, party) WHERE valid;
@@ -505,7 +504,6 @@ COMMENT ON COLUMN signature.method IS 'How it was proved, e.g. oidc_reauthentica
 COMMENT ON COLUMN signature.auth_time IS 'When the identity provider authenticated the person.';
 COMMENT ON COLUMN signature.acr IS 'The level it answered.';
 COMMENT ON COLUMN signature.lapsed_reason IS 'Why it no longer stands.';
-COMMENT ON COLUMN signature.evidence IS 'The statement, token and seal; null for imported ones.';
 
 CREATE TABLE agreement_event (
     agreement_id   uuid NOT NULL CONSTRAINT agreement_event_agreement_fk REFERENCES agreement,

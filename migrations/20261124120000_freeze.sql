@@ -62,10 +62,10 @@ CREATE TRIGGER signature_not_truncated BEFORE TRUNCATE ON signature FOR EACH STA
 -- A signature lapses, once. Nothing else happens to it.
 CREATE TRIGGER signature_only_lapses BEFORE UPDATE ON signature FOR EACH ROW
     WHEN (NOT (OLD.valid AND NOT NEW.valid)
-        OR (OLD.id, OLD.document_id, OLD.party, OLD.person_id, OLD.signed_at, OLD.revision, OLD.content_sha256, OLD.method, OLD.auth_time, OLD.acr,
-            OLD.evidence) IS DISTINCT FROM
-           (NEW.id, NEW.document_id, NEW.party, NEW.person_id, NEW.signed_at, NEW.revision, NEW.content_sha256, NEW.method, NEW.auth_time, NEW.acr,
-            NEW.evidence)) EXECUTE FUNCTION refuse_change();
+        OR (OLD.id, OLD.document_id, OLD.party, OLD.person_id, OLD.signed_at, OLD.revision, OLD.content_sha256, OLD.method, OLD.auth_time, OLD.acr)
+            IS DISTINCT FROM
+           (NEW.id, NEW.document_id, NEW.party, NEW.person_id, NEW.signed_at, NEW.revision, NEW.content_sha256, NEW.method, NEW.auth_time, NEW.acr))
+    EXECUTE FUNCTION refuse_change();
 
 REVOKE UPDATE ON revision, signature, identity FROM samspil_app;
 GRANT UPDATE (valid, lapsed_reason, lapsed_at) ON signature TO samspil_app;

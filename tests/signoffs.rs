@@ -432,8 +432,7 @@ async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_
 const EVIDENCE: [(&str, &str, &[&str]); 8] = [
     ("audit_event", "true", &[]),
     ("approval", "true", &[]),
-    // `evidence` is empty: what proves a signature is its approval.
-    ("signature", "id IN (SELECT signature_id FROM approval)", &["evidence"]),
+    ("signature", "id IN (SELECT signature_id FROM approval)", &[]),
     // What people call it is no part of what was approved.
     ("revision", "(document_id, number) IN (SELECT document_id, revision FROM approval)", &["label"]),
     ("seal_key", "true", &[]),

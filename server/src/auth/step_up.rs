@@ -332,10 +332,9 @@ impl StepUps {
                 seal_kid: &seal_kid,
             };
             signoffs::insert(&mut transaction, &new).await?;
-            let after = Status::Agreement(status_after(signed.len()));
-            signoffs::move_on(&mut transaction, attempt.agreement, &new, locked.status, after).await?;
-            let body = signed_event(statement, &new, locked.status, after);
-            audit::append(&mut transaction, attempt.agreement.0, "signed", Some(attempt.person), body, at).await?;
+            let after = status_after(signed.len());
+            let body = signed_event(statement, &new, locked.status, Status::Agreement(after));
+            signoffs::move_on(&mut transaction, attempt.agreement, &new, after, body).await?;
             let mut changed = vec![attempt.document];
             if !signed.is_empty() {
                 changed.extend(self.enter_into_force(&mut transaction, attempt, at).await?);

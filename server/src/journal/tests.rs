@@ -90,7 +90,7 @@ async fn every_signed_agreement_is_delivered_whole_and_once(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn what_cannot_be_delivered_is_told_and_tried_again(pool: PgPool) {
-    let demo = Demo::new(pool, "again").await;
+    let demo = Demo::new(pool.clone(), "again").await;
     let document = demo.document("agr-2027-vej-park").await;
     assert_eq!(demo.store.delivery(document).await.unwrap().unwrap().last_error.as_deref(), Some("503 Service Unavailable"));
     demo.courier.round().await.unwrap();
@@ -102,6 +102,11 @@ async fn what_cannot_be_delivered_is_told_and_tried_again(pool: PgPool) {
     let failed = demo.store.due_deliveries(FOLDER, "2027-01-01T00:00:00Z".parse().unwrap()).await.unwrap();
     assert_eq!(failed.iter().map(|due| due.attempts).collect::<Vec<_>>(), [1]);
     assert!(demo.store.due_deliveries(FOLDER, demo.courier.clock.now()).await.unwrap().is_empty(), "not at once");
+    let noted =
+        "SELECT count(*) FROM audit_event a JOIN agreement_event e ON e.agreement_id = a.trail_id AND e.seq = a.seq AND e.type = a.type
+                 WHERE a.type = 'journalisation_failed' AND a.body ->> 'document' = $1 AND a.body ->> 'error' = e.error";
+    let noted = sqlx::query_scalar::<_, i64>(noted).bind(document.0.to_string()).fetch_one(&pool).await.unwrap();
+    assert_eq!(noted, 1, "in the agreement's life and on its trail, at the same place");
     std::fs::remove_file(demo.dir.join("esdh")).unwrap();
     assert!(demo.store.deliver_again(document, FOLDER).await.unwrap(), "somebody asks for it");
     demo.courier.round().await.unwrap();

@@ -2,10 +2,14 @@
 //! that: no signature can be without its delivery, whatever happened between the two.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Result, Store, agreements::number, audit};
+use super::{
+    Result, Store,
+    agreements::number,
+    life::{Event, record},
+};
 use crate::domain::ids::{AgreementId, DocumentId};
 
 /// A delivery as it stands.
@@ -126,18 +130,8 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if noted.rows_affected() == 1 {
-            sqlx::query!(
-                "INSERT INTO agreement_event (agreement_id, seq, document_id, type, at, case_number)
-                 SELECT $1, COALESCE(max(seq), 0) + 1, $2, 'journalised', $3, $4 FROM agreement_event WHERE agreement_id = $1",
-                due.agreement.0,
-                due.document.0,
-                now,
-                case_number
-            )
-            .execute(&mut *transaction)
-            .await?;
             let body = json!({ "document": due.document.0, "case_number": case_number });
-            audit::append(&mut transaction, due.agreement.0, "journalised", None, body, now).await?;
+            record(&mut transaction, &Event { case_number, ..event(due, "journalised", body, now) }).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -158,16 +152,8 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if due.attempts == 0 || again.is_none() {
-            sqlx::query!(
-                "INSERT INTO agreement_event (agreement_id, seq, document_id, type, at, error)
-                 SELECT $1, COALESCE(max(seq), 0) + 1, $2, 'journalisation_failed', $3, $4 FROM agreement_event WHERE agreement_id = $1",
-                due.agreement.0,
-                due.document.0,
-                now,
-                error
-            )
-            .execute(&mut *transaction)
-            .await?;
+            let body = json!({ "document": due.document.0, "error": error });
+            record(&mut transaction, &Event { error: Some(error), ..event(due, "journalisation_failed", body, now) }).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -187,5 +173,23 @@ impl Store {
         .execute(self.pool())
         .await?;
         Ok(queued.rows_affected() == 1)
+    }
+}
+
+/// Something that happens to a delivery, in the life of its agreement; nobody does it.
+fn event(due: DueRow, kind: &'static str, body: Value, at: DateTime<Utc>) -> Event<'static> {
+    Event {
+        agreement: due.agreement,
+        document: due.document,
+        kind,
+        person: None,
+        at,
+        to: None,
+        revision: None,
+        party: None,
+        reason: None,
+        case_number: None,
+        error: None,
+        body,
     }
 }

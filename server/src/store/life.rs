@@ -87,6 +87,10 @@ pub struct Event<'a> {
     pub party: Option<Party>,
     /// Why.
     pub reason: Option<&'a str>,
+    /// The case it was filed under.
+    pub case_number: Option<&'a str>,
+    /// What went wrong.
+    pub error: Option<&'a str>,
     /// What the trail says of it.
     pub body: Value,
 }
@@ -96,8 +100,9 @@ pub async fn record(transaction: &mut Transaction, event: &Event<'_>) -> Result<
     // It waits for whoever else writes to this trail, so the next place in the life is nobody else's.
     audit::append(transaction, event.agreement.0, event.kind, event.person, event.body.clone(), event.at).await?;
     sqlx::query!(
-        "INSERT INTO agreement_event (agreement_id, seq, document_id, type, at, person_id, to_status, revision, party, reason)
-         SELECT $1, COALESCE(max(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9 FROM agreement_event WHERE agreement_id = $1",
+        "INSERT INTO agreement_event (agreement_id, seq, document_id, type, at, person_id, to_status, revision, party, reason,
+             case_number, error)
+         SELECT $1, COALESCE(max(seq), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM agreement_event WHERE agreement_id = $1",
         event.agreement.0,
         event.document.0,
         event.kind,
@@ -106,7 +111,9 @@ pub async fn record(transaction: &mut Transaction, event: &Event<'_>) -> Result<
         event.to.map(|status| Status::Agreement(status).id()),
         event.revision.map(|revision| i32::try_from(revision).unwrap_or(i32::MAX)),
         event.party.map(party_id),
-        event.reason
+        event.reason,
+        event.case_number,
+        event.error
     )
     .execute(&mut **transaction)
     .await?;
@@ -169,6 +176,8 @@ pub async fn freeze(transaction: &mut Transaction, act: Act, text: &FrozenText, 
         revision: Some(revision),
         party: None,
         reason: overridden.map(|over| over.reason.words()),
+        case_number: None,
+        error: None,
         body,
     };
     record(transaction, &event).await?;
@@ -190,6 +199,8 @@ pub async fn reopen(transaction: &mut Transaction, act: Act, reason: &Reason) ->
         revision: None,
         party: None,
         reason: Some(reason.words()),
+        case_number: None,
+        error: None,
         body: json!({ "document": act.document.0, "reason": reason.words() }),
     };
     record(transaction, &event).await?;
@@ -267,6 +278,8 @@ pub async fn renew(transaction: &mut Transaction, act: Act, content: &content::C
         revision: None,
         party: None,
         reason: None,
+        case_number: None,
+        error: None,
         body: json!({ "document": next.0, "version": version, "of": act.document.0, "content_sha256": hex::encode(content_sha256) }),
     };
     record(transaction, &event).await?;

@@ -3,11 +3,16 @@
 
 use chrono::{DateTime, Utc};
 use samspil_evidence::{Hash, trail::AuditEvent};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Error, Result, Store, Transaction};
+use super::{
+    Error, Result, Store, Transaction,
+    life::{Event, record},
+};
 use crate::domain::{
     access::Party,
+    agreement::AgreementStatus,
     document::{DocumentKind, Status},
     ids::{AgreementId, DocumentId, PersonId, SessionId},
 };
@@ -400,27 +405,36 @@ pub async fn insert(transaction: &mut Transaction, new: &NewApproval<'_>) -> Res
     Ok(())
 }
 
-/// One more side has signed: the new status, on the document and in the agreement's life. When both have, the version before it is
-/// replaced.
-pub async fn move_on(transaction: &mut Transaction, agreement: AgreementId, new: &NewApproval<'_>, from: Status, to: Status) -> Result<()> {
-    sqlx::query!("UPDATE document SET status = $2, access_version = access_version + 1 WHERE id = $1", new.document.0, to.id())
-        .execute(&mut **transaction)
-        .await?;
+/// One more side has signed: the new status, on the document, in the agreement's life and, with `body`, in its trail.
+pub async fn move_on(
+    transaction: &mut Transaction,
+    agreement: AgreementId,
+    new: &NewApproval<'_>,
+    to: AgreementStatus,
+    body: Value,
+) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO agreement_event (agreement_id, seq, document_id, type, at, person_id, from_status, to_status, revision, party)
-         SELECT $1, COALESCE(max(seq), 0) + 1, $2, 'signed', $3, $4, $5, $6, $7, $8 FROM agreement_event WHERE agreement_id = $1",
-        agreement.0,
+        "UPDATE document SET status = $2, access_version = access_version + 1 WHERE id = $1",
         new.document.0,
-        new.at,
-        new.person.0,
-        from.id(),
-        to.id(),
-        i32::try_from(new.revision).unwrap_or(i32::MAX),
-        party_id(new.party)
+        Status::Agreement(to).id()
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    let event = Event {
+        agreement,
+        document: new.document,
+        kind: "signed",
+        person: Some(new.person),
+        at: new.at,
+        to: Some(to),
+        revision: Some(new.revision),
+        party: Some(new.party),
+        reason: None,
+        case_number: None,
+        error: None,
+        body,
+    };
+    record(transaction, &event).await
 }
 
 /// The versions before this one that were in force are replaced by it; answers which.
