@@ -104,7 +104,7 @@ async fn r2_both_sign_afresh_and_the_package_proves_it_to_anybody() {
     let mut leader = world.sign_in(LEADER).await;
     let document = leader.document_of(UNIT).await;
     let before = signing(&mut leader, document).await;
-    assert_eq!(before["mine"]["consent"], "Jeg indgår denne aftale på vegne af Borgerservice, som den står i version 12.");
+    assert_eq!(before["mine"]["consent"], "Jeg indgår denne aftale på vegne af Borgerservice, som den står i udgave 12.");
     let first_cookie = leader.cookie();
 
     let there = press(&mut leader, document).await;
@@ -397,7 +397,7 @@ async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_
     let name = offered["mine"]["on_behalf_of"]["name"].as_str().unwrap().to_owned();
     assert_eq!(
         offered["mine"]["consent"],
-        format!("Jeg indgår som stedfortræder for {name} denne aftale på vegne af Borgerservice, som den står i version 12.")
+        format!("Jeg indgår som stedfortræder for {name} denne aftale på vegne af Borgerservice, som den står i udgave 12.")
     );
     world.provider.signs_in("p-l-klitskolen");
     assert!(sign(&mut substitute, document).await.ends_with("?signed=1"));

@@ -233,7 +233,7 @@ fn verify_package(file: &Path, key: Option<&str>) -> anyhow::Result<()> {
     for (statement, proof) in report.approvals.iter().filter(|_| report.holds()) {
         let name = &statement.person.name;
         println!(
-            "{name} approved {:?}, version {}, at {}, signed in at {}",
+            "{name} approved {:?}, revision {}, at {}, signed in at {}",
             statement.title, statement.revision, statement.at, proof.auth_time
         );
         if statement.demonstration {

@@ -18,7 +18,7 @@ const GOAL: u64 = 2;
 /// The paper as the template reads it.
 pub(crate) fn sheet(paper: &Paper, hash: &[u8; 32], glyphs: &Glyphs<'_>) -> Result<Value, NotPrinted> {
     let content = read(&paper.content).map_err(NotPrinted::Content)?;
-    let sheet = Sheet { paper, glyphs, content: &content };
+    let sheet = Sheet { paper, glyphs, content: &content, numbers: numbers(paper, &content) };
     let full = hex::encode(hash);
     Ok(json!({
         "name": sheet.name(),
@@ -52,6 +52,21 @@ struct Sheet<'p> {
     paper: &'p Paper,
     glyphs: &'p Glyphs<'p>,
     content: &'p Value,
+    /// By a goal's place in the content.
+    numbers: Vec<usize>,
+}
+
+/// Goals are numbered as they are read: section by section, and those that no section shows at the end.
+fn numbers(paper: &Paper, content: &Value) -> Vec<usize> {
+    let goals = content["goals"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let section = |goal| paper.sections.iter().position(|section| shows(&section.kind, text(goal, "origin"))).unwrap_or(usize::MAX);
+    let mut read: Vec<usize> = (0..goals.len()).collect();
+    read.sort_by_key(|place| section(&goals[*place]));
+    let mut numbers = vec![0; goals.len()];
+    for (number, place) in (1..).zip(read) {
+        numbers[place] = number;
+    }
+    numbers
 }
 
 impl Sheet<'_> {
@@ -148,10 +163,10 @@ impl Sheet<'_> {
         Prose::under(self.glyphs, GOAL).line(nodes)
     }
 
-    /// The goals of some origins, each with its number among all.
+    /// The goals of some origins, each with its number.
     fn goals(&self, wanted: impl Fn(&str) -> bool) -> Vec<Value> {
         let goals = self.content["goals"].as_array().into_iter().flatten().enumerate();
-        goals.filter(|(_, goal)| wanted(text(goal, "origin"))).map(|(place, goal)| self.goal(place + 1, goal)).collect()
+        goals.filter(|(_, goal)| wanted(text(goal, "origin"))).map(|(place, goal)| self.goal(self.numbers[place], goal)).collect()
     }
 
     fn goal(&self, number: usize, goal: &Value) -> Value {

@@ -293,15 +293,24 @@ fn a_signed_agreement_is_archival_accessible_and_says_everything() {
         "på vegne af Esben Opdigtsen, skolechef",
         "fredag den 20. november 2026 kl. 12.47",
         "En godkendelse med bevis, ikke en kvalificeret elektronisk signatur.",
-        "Værdierne hos os Ikke udfyldt.",
     ] {
         assert!(flowing.contains(said), "the paper does not say {said:?}: {flowing}");
     }
-    assert!(!flowing.contains("Kladde"));
+    assert!(!flowing.contains("Kladde") && !flowing.contains("Ikke udfyldt"), "a signed text has no empty places: {flowing}");
     let attached = file.ask("qpdf", &["--show-attachment=indhold.json"], &[]);
     assert!(attached == paper.content, "the content goes along, byte for byte");
     let listed = file.say("pdfdetach", &["-list"]);
     assert!(listed.contains("segl-modpart.jws"), "{listed}");
+}
+
+#[test]
+fn goals_are_numbered_as_they_are_read_and_not_as_they_are_kept() {
+    let mut content = rich();
+    content["goals"].as_array_mut().unwrap().reverse();
+    let text = read(&File::of(&print(&paper(&content, signed()))).text()).join(" ");
+    for said in ["1 Flere dage i skole", "2 Åben skole om eftermiddagen"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
 }
 
 #[test]
@@ -315,6 +324,7 @@ fn a_draft_is_marked_on_every_page_and_has_no_signature_page() {
         assert!(page.contains("Kladde, ikke underskrevet"), "{page}");
     }
     assert!(text.contains("Kladde, som den stod tirsdag den 24. november 2026 kl. 13.31."));
+    assert!(read(&text).join(" ").contains("Værdierne hos os Ikke udfyldt."), "{text}");
     assert!(!text.contains("Underskrift") && !text.contains("SHA-256"), "{text}");
 }
 

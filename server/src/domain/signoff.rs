@@ -178,19 +178,19 @@ impl Locale {
 #[must_use]
 pub fn consent(locale: Locale, mandate: Mandate, side: &str, party_name: &str, revision: u32) -> String {
     match (locale, mandate) {
-        (Locale::Danish, Mandate::Own) => format!("Jeg indgår denne aftale på vegne af {side}, som den står i version {revision}."),
+        (Locale::Danish, Mandate::Own) => format!("Jeg indgår denne aftale på vegne af {side}, som den står i udgave {revision}."),
         (Locale::Danish, Mandate::Acting) => {
-            format!("Jeg indgår som konstitueret leder denne aftale på vegne af {side}, som den står i version {revision}.")
+            format!("Jeg indgår som konstitueret leder denne aftale på vegne af {side}, som den står i udgave {revision}.")
         }
         (Locale::Danish, Mandate::Substitute) => {
-            format!("Jeg indgår som stedfortræder for {party_name} denne aftale på vegne af {side}, som den står i version {revision}.")
+            format!("Jeg indgår som stedfortræder for {party_name} denne aftale på vegne af {side}, som den står i udgave {revision}.")
         }
-        (Locale::English, Mandate::Own) => format!("I enter into this agreement on behalf of {side}, as it stands in version {revision}."),
+        (Locale::English, Mandate::Own) => format!("I enter into this agreement on behalf of {side}, as it stands in revision {revision}."),
         (Locale::English, Mandate::Acting) => {
-            format!("As acting leader I enter into this agreement on behalf of {side}, as it stands in version {revision}.")
+            format!("As acting leader I enter into this agreement on behalf of {side}, as it stands in revision {revision}.")
         }
         (Locale::English, Mandate::Substitute) => {
-            format!("As substitute for {party_name} I enter into this agreement on behalf of {side}, as it stands in version {revision}.")
+            format!("As substitute for {party_name} I enter into this agreement on behalf of {side}, as it stands in revision {revision}.")
         }
     }
 }
@@ -232,12 +232,12 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join("\n"),
             @r"
-        Jeg indgår denne aftale på vegne af Fjordskolen, som den står i version 18.
-        I enter into this agreement on behalf of Fjordskolen, as it stands in version 18.
-        Jeg indgår som konstitueret leder denne aftale på vegne af Fjordskolen, som den står i version 18.
-        As acting leader I enter into this agreement on behalf of Fjordskolen, as it stands in version 18.
-        Jeg indgår som stedfortræder for Hanne Påfundsen denne aftale på vegne af Fjordskolen, som den står i version 18.
-        As substitute for Hanne Påfundsen I enter into this agreement on behalf of Fjordskolen, as it stands in version 18.
+        Jeg indgår denne aftale på vegne af Fjordskolen, som den står i udgave 18.
+        I enter into this agreement on behalf of Fjordskolen, as it stands in revision 18.
+        Jeg indgår som konstitueret leder denne aftale på vegne af Fjordskolen, som den står i udgave 18.
+        As acting leader I enter into this agreement on behalf of Fjordskolen, as it stands in revision 18.
+        Jeg indgår som stedfortræder for Hanne Påfundsen denne aftale på vegne af Fjordskolen, som den står i udgave 18.
+        As substitute for Hanne Påfundsen I enter into this agreement on behalf of Fjordskolen, as it stands in revision 18.
         "
         );
     }

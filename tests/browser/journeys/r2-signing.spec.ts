@@ -107,7 +107,7 @@ test('R2: both sign on two machines, each sees the other’s signature, and the 
 		return [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 	}, `/api${await leader.pathOf(UNIT)}`);
 	await expect(leader.page.locator('.signbox dd.mono')).toContainText(hash);
-	await expect(leader.page.getByText('»Jeg indgår denne aftale på vegne af Borgerservice, som den står i version 12.«')).toBeVisible();
+	await expect(leader.page.getByText('»Jeg indgår denne aftale på vegne af Borgerservice, som den står i udgave 12.«')).toBeVisible();
 
 	await press(leader);
 	await logIn(leader, LEADER.name);

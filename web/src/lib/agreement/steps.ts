@@ -9,6 +9,9 @@ import type { Revision } from '$lib/protocol/Revision';
 /** Which question is being asked. */
 export type Step = 'freeze' | 'override' | 'reopen' | 'renew';
 
+/** The place on an agreement's page that asks why it is sent back: where the page of its signatures leads. */
+export const SEND_BACK = 'tag-tilbage';
+
 const REASON_MIN = 10;
 const REASON_MAX = 2_000;
 
