@@ -2,6 +2,7 @@
  * R3 with 500 threads: how much the page works until they can be used, and while somebody types among them. Figures are printed and
  * decide nothing; what is judged is that all of them are there, level with their words, and that what was typed is saved.
  */
+import { writeFileSync } from 'node:fs';
 import { expect, test, type Visitor } from '../visit.ts';
 
 const UNIT = 'Klitskolen';
@@ -22,6 +23,42 @@ async function meter({ page }: Visitor): Promise<() => Promise<Record<'script' |
 
 // What is recorded for a trace is work of the page, too.
 test.use({ trace: 'off' });
+
+interface Traced {
+	readonly name: string;
+	readonly ph: string;
+	readonly pid: number;
+	readonly tid: number;
+	readonly dur: number;
+	readonly tdur?: number;
+}
+
+/**
+ * What the page's main thread did meanwhile, task by task, in milliseconds of its own processor time: what another program took is not in
+ * it. With PROFILE=FILE, functions by their own time are written there, to be opened in Chromium's tools.
+ */
+async function tasksOf({ page }: Visitor, meanwhile: () => Promise<void>): Promise<number[]> {
+	const browser = page.context().browser()!;
+	const profiler = process.env.PROFILE ? await page.context().newCDPSession(page) : null;
+	await profiler?.send('Profiler.enable');
+	await profiler?.send('Profiler.start');
+	await browser.startTracing(page, { categories: ['toplevel'] });
+	await meanwhile();
+	const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: Traced[] };
+	if (profiler) writeFileSync(process.env.PROFILE!, JSON.stringify((await profiler.send('Profiler.stop')).profile));
+	const threads = new Map<string, number[]>();
+	for (const { name, ph, pid, tid, dur, tdur } of traceEvents) {
+		if (ph !== 'X' || name !== 'ThreadControllerImpl::RunTask') continue;
+		const tasks = threads.get(`${pid}:${tid}`) ?? [];
+		threads.set(`${pid}:${tid}`, tasks);
+		tasks.push((tdur ?? dur) / 1_000);
+	}
+	const mains = traceEvents.filter(({ name, args }: Traced & { args?: { name?: string } }) => name === 'thread_name' && args?.name === 'CrRendererMain');
+	const busiest = mains.map(({ pid, tid }) => threads.get(`${pid}:${tid}`) ?? []).sort((one, other) => total(other) - total(one))[0]!;
+	return busiest.sort((one, other) => other - one);
+}
+
+const total = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
 
 const notes = ({ page }: Visitor) => page.locator('[data-at]:not(.unplaced) [data-note]');
 
@@ -84,31 +121,63 @@ test('R3 a page with 500 threads opens, and one types in it', async ({ visit }) 
 		})
 		.toBeLessThan(60);
 
+	const typing = async (how: string, meanwhile: () => Promise<void> = async () => {}) => {
+		const typed = `Vi skriver videre ${how}, mens fem hundrede tråde står ved siden af. `;
+		const from = await worked();
+		const frames = await framesOf(reader);
+		const tasks = await tasksOf(reader, async () => {
+			await Promise.all([reader.page.keyboard.type(typed, { delay: 30 }), meanwhile()]);
+		});
+		const shown = (await frames()).sort((one, other) => one - other);
+		await reader.acknowledged();
+		const to = await worked();
+		const each = (kind: 'script' | 'layout' | 'style') => ((to[kind] - from[kind]) / typed.length).toFixed(1);
+		const at = (share: number) => Math.round(shown[Math.floor((shown.length - 1) * share)]!);
+		console.log(
+			`typing among ${THREADS} threads ${how}: script ${each('script')}, layout ${each('layout')}, style ${each('style')} ms a key; ` +
+				`tasks by processor time: longest ${tasks[0]!.toFixed(1)} ms, ${tasks.filter((task) => task > 50).length} of ${tasks.length} over 50 ms; ` +
+				`frames p50 ${at(0.5)}, p95 ${at(0.95)}, longest ${at(1)} ms, ${shown.filter((frame) => frame > 50).length} of ${shown.length} over 50 ms`
+		);
+		await expect(reader.text(SECTION)).toContainText(typed.trim());
+	};
 	await reader.toEndOf(SECTION);
-	await long();
-	const from = await worked();
-	const typed = 'Vi skriver videre, mens fem hundrede tråde står ved siden af. ';
-	await reader.page.evaluate(() => {
+	await typing('sidst');
+	// Before most of the words, in a paragraph of its own: each new line moves hundreds of notes.
+	await reader.page.locator('mark.comment-mark', { hasText: word(100) }).first().click();
+	await reader.page.keyboard.press('Home');
+	await reader.page.keyboard.press('Enter');
+	await reader.page.keyboard.press('ArrowUp');
+	await typing('midt i det hele');
+	await writer.page.goto(await writer.pathOf(UNIT));
+	await writer.ready();
+	await writer.toEndOf(SECTION);
+	await typing('mens en anden skriver og kommenterer', async () => {
+		await writer.page.keyboard.type('Det gør jeg også, nederst. ', { delay: 60 });
+		await writer.page.evaluate(
+			(document) =>
+				fetch(`/api/documents/${document}/threads`, {
+					method: 'POST',
+					headers: { 'content-type': 'application/json' },
+					body: JSON.stringify({ id: crypto.randomUUID(), about: { kind: 'document' }, body: 'Også noget om det hele.' })
+				}),
+			document
+		);
+	});
+	await expect(reader.text(SECTION)).toContainText('Det gør jeg også, nederst.');
+});
+
+/** How long each frame took since this was called, in milliseconds. */
+async function framesOf({ page }: Visitor): Promise<() => Promise<number[]>> {
+	await page.evaluate(() => {
 		const frames: number[] = [];
 		Object.assign(window, { frames });
 		let last = performance.now();
 		const frame = (now: number) => {
 			frames.push(now - last);
 			last = now;
-			requestAnimationFrame(frame);
+			if ((window as unknown as { frames: number[] }).frames === frames) requestAnimationFrame(frame);
 		};
 		requestAnimationFrame(frame);
 	});
-	await reader.page.keyboard.type(typed, { delay: 30 });
-	const frames = (await reader.page.evaluate(() => (window as unknown as { frames: number[] }).frames)).sort((one, other) => one - other);
-	await reader.acknowledged();
-	const to = await worked();
-	const each = (kind: 'script' | 'layout' | 'style') => ((to[kind] - from[kind]) / typed.length).toFixed(1);
-	const at = (share: number) => Math.round(frames[Math.floor((frames.length - 1) * share)]!);
-	console.log(
-		`typing among ${THREADS} threads: script ${each('script')}, layout ${each('layout')}, style ${each('style')} ms a key; ` +
-			`frames p50 ${at(0.5)}, p95 ${at(0.95)}, longest ${at(1)} ms, ${frames.filter((frame) => frame > 50).length} of ${frames.length} over 50 ms; ` +
-			`tasks over 50 ms: ${JSON.stringify(await long())}`
-	);
-	await expect(reader.text(SECTION)).toContainText(typed.trim());
-});
+	return () => page.evaluate(() => (window as unknown as { frames: number[] }).frames);
+}

@@ -3,6 +3,7 @@
  * my own writing at once; where the server says that an anchor moved, they are read anew.
  */
 import { Plugin, PluginKey, type EditorState, type Transaction } from 'prosemirror-state';
+import { Mapping, StepMap } from 'prosemirror-transform';
 import { Decoration, DecorationSet, type EditorView } from 'prosemirror-view';
 import { absolutePositionToRelativePosition, relativePositionToAbsolutePosition, ySyncPluginKey } from 'y-prosemirror';
 import * as Y from 'yjs';
@@ -40,7 +41,8 @@ export function commentMarks(field: string, source: MarkSource): Plugin<Decorati
 		state: {
 			init: () => DecorationSet.empty,
 			apply: (tr, before, _, state) => {
-				if (tr.getMeta(marksKey) || fromOthers(tr)) return build(state);
+				if (tr.getMeta(marksKey)) return build(state);
+				if (fromOthers(tr)) return followed(before, tr, state, source.threadsIn(field), source);
 				return tr.docChanged ? before.map(tr.mapping, tr.doc) : before;
 			}
 		},
@@ -75,6 +77,26 @@ export function refreshMarks(view: EditorView): void {
 
 function fromOthers(tr: Transaction): boolean {
 	return tr.getMeta(ySyncPluginKey)?.isChangeOrigin === true;
+}
+
+/**
+ * What others wrote comes as a whole new text, in which every block that they did not touch is the very same node. Marks in those only
+ * move along; marks in the others, and those that stood nowhere, are read anew.
+ */
+function followed(before: DecorationSet, tr: Transaction, state: EditorState, threads: readonly Thread[], source: MarkSource): DecorationSet {
+	const { before: old, doc } = tr;
+	const fewer = Math.min(old.childCount, doc.childCount);
+	let [head, from] = [0, 0];
+	while (head < fewer && old.child(head) === doc.child(head)) from += doc.child(head++).nodeSize;
+	let [tail, end] = [1, 0];
+	while (tail <= fewer - head && old.child(old.childCount - tail) === doc.child(doc.childCount - tail)) {
+		end += doc.child(doc.childCount - tail++).nodeSize;
+	}
+	const [was, now] = [old.content.size - end, doc.content.size - end];
+	const moved = before.map(new Mapping([new StepMap([from, was - from, now - from])]), doc);
+	const kept = moved.remove(moved.find(from, now));
+	const marked = new Set(kept.find().map(({ spec }) => spec.thread as string));
+	return kept.add(doc, decorations(state, threads.filter(({ id }) => !marked.has(id)), source));
 }
 
 function decorations(state: EditorState, threads: readonly Thread[], source: MarkSource): Decoration[] {

@@ -30,3 +30,8 @@ export function isIn(filter: Filter, thread: Thread): boolean {
 export function isDetached(thread: Thread): boolean {
 	return thread.about.kind === 'words' && thread.anchor === null;
 }
+
+/** Nothing about it has changed. */
+export function isSame(one: Thread, other: Thread): boolean {
+	return one === other || JSON.stringify(one) === JSON.stringify(other);
+}

@@ -14,7 +14,7 @@ import type { NewThread } from '$lib/protocol/NewThread';
 import type { Person } from '$lib/protocol/Person';
 import { fieldOf, placeOf } from './field';
 import { commentMarks, insertProposal, markOf, refreshMarks, selectedIn, type MarkSource, type Selected } from './marks';
-import { isIn, type Filter, type Comment, type Thread } from './thread';
+import { isIn, isSame, type Filter, type Comment, type Thread } from './thread';
 
 /** What is being written: a new thread, or nothing. */
 export interface Draft {
@@ -94,18 +94,26 @@ export class Threads implements MarkSource {
 		if (this.readTimer) clearTimeout(this.readTimer);
 	}
 
+	/** What is as it was stays the very same thread, so that only notes and marks of what changed are made anew. */
 	private take(threads: Thread[]): void {
-		this.all = threads;
-		const byField = new Map<string, Thread[]>();
-		for (const thread of threads) {
+		const held = new Map(this.all.map((thread) => [thread.id, thread]));
+		const all = threads.map((thread) => {
+			const before = held.get(thread.id);
+			return before && isSame(before, thread) ? before : thread;
+		});
+		const stays = new Set(all);
+		const changed = [...this.all.filter((thread) => !stays.has(thread)), ...all.filter((thread) => held.get(thread.id) !== thread)];
+		if (changed.length === 0) return;
+		this.all = all;
+		this.byField = new Map();
+		for (const thread of all) {
 			if (thread.state !== 'open' || !thread.anchor) continue;
-			const list = byField.get(thread.anchor.field);
+			const list = this.byField.get(thread.anchor.field);
 			if (list) list.push(thread);
-			else byField.set(thread.anchor.field, [thread]);
+			else this.byField.set(thread.anchor.field, [thread]);
 		}
-		const fields = new Set([...this.byField.keys(), ...byField.keys()]);
-		this.byField = byField;
-		for (const field of fields) this.views.get(field)?.forEach(refreshMarks);
+		const fields = new Set(changed.map(({ anchor }) => anchor?.field));
+		for (const field of fields) this.views.get(field ?? '')?.forEach(refreshMarks);
 		this.moved();
 	}
 
