@@ -123,7 +123,9 @@ impl Bench {
     pub async fn one_commit(&mut self) -> Result<(), Error> {
         let mut server = self.programs.samspil(&[]).await?;
         let mut connection = sqlx::PgConnection::connect(&self.programs.database()?).await?;
-        let document: Uuid = sqlx::query_scalar("SELECT id FROM document ORDER BY id DESC LIMIT 1").fetch_one(&mut connection).await?;
+        let document: Uuid = sqlx::query_scalar("SELECT id FROM document WHERE NOT is_closed_to_words(status) ORDER BY id DESC LIMIT 1")
+            .fetch_one(&mut connection)
+            .await?;
         let mut taken = Vec::new();
         for _ in 0..2_000 {
             let began = Instant::now();
