@@ -1,6 +1,6 @@
 //! `/api/documents/{id}/changes`: what a version of an agreement says otherwise than an earlier one, word by word.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{Json, extract::State};
 use samspil_client_protocol::api::{Piece, PieceKind, PlaceChange, Problem as ProblemBody, VersionChanges};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     auth::SignedIn,
-    content::{Content, Goal, Node, plain_blocks},
+    content::{Content, Goal, Indicator, Link, Marks, Node, plain_blocks},
     domain::ids::DocumentId,
     rooms::Rooms,
     store::{Store, agreements::SectionRow},
@@ -51,7 +51,9 @@ pub(super) async fn changes(
     let sections = store.document_sections(&[document.access.document]).await?.remove(&document.access.document).unwrap_or_default();
     let old = says(&rooms, earlier).await?;
     let new = says(&rooms, document.access.document).await?;
-    let places = tokio::task::spawn_blocking(move || changed(&places(&old, &sections), &places(&new, &sections))).await;
+    let above: Above =
+        store.chain_goals().await?.into_iter().map(|goal| (goal.id.to_string(), format!("{} {}", goal.code, goal.title))).collect();
+    let places = tokio::task::spawn_blocking(move || changed(&places(&old, &sections, &above), &places(&new, &sections, &above))).await;
     Ok(Json(VersionChanges { since, places: places.map_err(|_| Problem::internal())? }))
 }
 
@@ -66,31 +68,97 @@ async fn says(rooms: &Rooms, document: DocumentId) -> Result<Content, Problem> {
 /// A place in a text: its key or id, its title, and its words.
 type Place = (String, String, String);
 
+/// Code and title of each goal of the chain, by its id.
+type Above = HashMap<String, String>;
+
 /// Sections as the template has them, then goals in their order.
-fn places(content: &Content, sections: &[SectionRow]) -> Vec<Place> {
+fn places(content: &Content, sections: &[SectionRow], above: &Above) -> Vec<Place> {
     let sections = sections.iter().filter_map(|section| {
         let nodes = content.sections.get(&section.key)?;
-        Some((section.key.clone(), section.title.clone(), plain_blocks(nodes).join("\n")))
+        Some((section.key.clone(), section.title.clone(), blocks(nodes).join("\n")))
     });
-    let goals = content.goals.iter().map(|goal| (goal.id.clone(), plain_blocks(&goal.title).join(" "), words_of(goal)));
+    let goals = content.goals.iter().map(|goal| (goal.id.clone(), plain_blocks(&goal.title).join(" "), words_of(goal, above)));
     sections.chain(goals).collect()
 }
 
-/// All that people wrote in a goal, a line for each thing.
-fn words_of(goal: &Goal) -> String {
-    let line = |nodes: &[Node]| plain_blocks(nodes).join(" ");
-    let mut lines = plain_blocks(&goal.title);
-    lines.extend(plain_blocks(&goal.body));
-    lines.extend(plain_blocks(&goal.success).into_iter().map(|criterion| format!("– {criterion}")));
+/// All that a goal says, a line for each thing, in the words of the paper.
+fn words_of(goal: &Goal, above: &Above) -> String {
+    let mut lines = blocks(&goal.title);
+    lines.extend(goal.links.iter().map(|link| points_at(link, above)));
+    lines.extend(blocks(&goal.body));
+    lines.extend(blocks(&goal.success).into_iter().map(|criterion| format!("– {criterion}")));
     lines.push([line(&goal.responsible), goal.due.clone()].join(" "));
     lines.extend(goal.actions.iter().map(|action| [line(&action.text), line(&action.responsible), action.due.clone()].join(" ")));
-    lines.extend(goal.indicators.iter().map(|indicator| {
-        let figures = [&indicator.unit, &indicator.baseline, &indicator.target].map(String::as_str);
-        [&line(&indicator.name)[..], &line(&indicator.source)].into_iter().chain(figures).collect::<Vec<_>>().join(" ")
-    }));
-    lines.extend(goal.links.iter().map(|link| line(&link.reason)));
+    lines.extend(goal.indicators.iter().map(measures));
     lines.retain(|line| !line.trim().is_empty());
     lines.join("\n")
+}
+
+fn points_at(link: &Link, above: &Above) -> String {
+    let relation = match &link.relation[..] {
+        "implements" => "Udmønter",
+        "constrained_by" => "Begrænses af",
+        _ => "Bidrager til",
+    };
+    let target = above.get(&link.target).map_or("et mål, der ikke findes mere", String::as_str);
+    let reason = line(&link.reason);
+    if reason.is_empty() { format!("{relation} {target}") } else { format!("{relation} {target}: {reason}") }
+}
+
+fn measures(indicator: &Indicator) -> String {
+    let direction = match &indicator.direction[..] {
+        "up" => "op er godt",
+        "down" => "ned er godt",
+        "keep" => "skal holdes",
+        other => other,
+    };
+    let frequency = match &indicator.frequency[..] {
+        "monthly" => "hver måned",
+        "quarterly" => "hvert kvartal",
+        "half_yearly" => "to gange om året",
+        "yearly" => "hvert år",
+        other => other,
+    };
+    let figure = |decimal: &str| decimal.replace('.', ",");
+    let figures = match (&indicator.baseline[..], &indicator.target[..]) {
+        ("", "") => indicator.unit.clone(),
+        (from, to) => format!("fra {} til {} {}", figure(from), figure(to), indicator.unit),
+    };
+    let facts = [line(&indicator.name), figures, direction.to_owned(), frequency.to_owned(), line(&indicator.source)];
+    facts.into_iter().filter(|fact| !fact.trim().is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+fn line(nodes: &[Node]) -> String {
+    blocks(nodes).join(" ")
+}
+
+/// The filled blocks as plain text, each link followed by its address: one that leads elsewhere says something else.
+fn blocks(nodes: &[Node]) -> Vec<String> {
+    plain_blocks(&addressed(nodes))
+}
+
+fn addressed(nodes: &[Node]) -> Vec<Node> {
+    let mut told = Vec::new();
+    for (place, node) in nodes.iter().enumerate() {
+        match node {
+            Node::Element(element, inner) => told.push(Node::Element(*element, addressed(inner))),
+            Node::Text(..) => told.push(node.clone()),
+        }
+        // A link may be several runs under other marks; its address stands after the last.
+        if let Some(address) = address(node)
+            && nodes.get(place + 1).and_then(self::address) != Some(address)
+        {
+            told.push(Node::Text(format!(" ({address})"), Marks::default()));
+        }
+    }
+    told
+}
+
+fn address(node: &Node) -> Option<&str> {
+    match node {
+        Node::Text(_, marks) => marks.link.as_deref(),
+        Node::Element(..) => None,
+    }
 }
 
 /// Where old and new differ, in the order of the new; what is gone comes last.
@@ -132,14 +200,21 @@ fn pieces(old: &str, new: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Words, and what stands between them, so that the same word before another sign is the same word.
+/// What an address begins with.
+const SCHEMES: [&str; 3] = ["https://", "http://", "mailto:"];
+
+/// Words, and what stands between them, so that the same word before another sign is the same word. An address is one word.
 fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let word = first.is_alphanumeric();
-        let end = rest.find(|letter: char| letter.is_alphanumeric() != word).unwrap_or(rest.len());
-        let (token, after) = rest.split_at(end);
+        let end = if SCHEMES.iter().any(|scheme| rest.starts_with(scheme)) {
+            rest.find(|letter: char| letter.is_whitespace() || letter == ')')
+        } else {
+            let word = first.is_alphanumeric();
+            rest.find(|letter: char| letter.is_alphanumeric() != word)
+        };
+        let (token, after) = rest.split_at(end.unwrap_or(rest.len()));
         tokens.push(token);
         rest = after;
     }
@@ -149,6 +224,7 @@ fn tokens(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Element;
 
     fn shown(old: &str, new: &str) -> String {
         let mark = |piece: Piece| match piece.kind {
@@ -169,9 +245,50 @@ mod tests {
             ("", "Nyt afsnit", "[+Nyt afsnit]"),
             ("Gammelt afsnit", "", "[-Gammelt afsnit]"),
             ("æblegrød", "Æblegrød", "[-æblegrød][+Æblegrød]"),
+            ("planen (https://a.dk/x)", "planen (https://a.dk/y)", "planen ([-https://a.dk/x][+https://a.dk/y])"),
         ] {
             assert_eq!(shown(old, new), expected);
         }
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_a_change() {
+        let linked = |href: &str| {
+            let under = |strong| Marks { strong, em: false, link: Some(href.to_owned()) };
+            vec![Node::Element(
+                Element::Paragraph,
+                vec![
+                    Node::Text("Se ".into(), Marks::default()),
+                    Node::Text("hele ".into(), under(true)),
+                    Node::Text("planen".into(), under(false)),
+                    Node::Text(" her.".into(), Marks::default()),
+                ],
+            )]
+        };
+        let (old, new) = (blocks(&linked("https://a.dk/2026")).join("\n"), blocks(&linked("https://a.dk/2027")).join("\n"));
+        assert_eq!(shown(&old, &new), "Se hele planen ([-https://a.dk/2026][+https://a.dk/2027]) her.");
+    }
+
+    #[test]
+    fn a_goal_that_points_elsewhere_or_is_measured_otherwise_is_a_change() {
+        let above = HashMap::from([("s1".to_owned(), "S1 Læselyst".to_owned()), ("b2".to_owned(), "B2 Faste team".to_owned())]);
+        let goal = |target: &str, relation: &str, frequency: &str| Goal {
+            links: vec![Link { target: target.into(), relation: relation.into(), ..Link::default() }],
+            indicators: vec![Indicator {
+                name: vec![Node::Text("Fravær".into(), Marks::default())],
+                unit: "procent".into(),
+                baseline: "6.9".into(),
+                target: "5.8".into(),
+                direction: "down".into(),
+                frequency: frequency.into(),
+                ..Indicator::default()
+            }],
+            ..Goal::default()
+        };
+        let old = words_of(&goal("s1", "contributes_to", "monthly"), &above);
+        let new = words_of(&goal("b2", "implements", "yearly"), &above);
+        assert_eq!(old, "Bidrager til S1 Læselyst\nFravær, fra 6,9 til 5,8 procent, ned er godt, hver måned");
+        assert_eq!(new, "Udmønter B2 Faste team\nFravær, fra 6,9 til 5,8 procent, ned er godt, hvert år");
     }
 
     #[test]

@@ -133,7 +133,7 @@ test('R2: both sign on two machines, each sees the other’s signature, and the 
 	const bytes = readFileSync(whole);
 	const place = bytes.indexOf('"paragraph"');
 	expect(place).toBeGreaterThan(0);
-	bytes[place + 1] ^= 1;
+	bytes[place + 1]! ^= 1;
 	writeFileSync(altered, bytes);
 	const pdf = info.outputPath('aftale.pdf');
 	writeFileSync(pdf, '%PDF-1.7 alene');

@@ -1,5 +1,5 @@
 /** Every page in every state that a person may meet it in: what the journeys of accessibility and language go through. */
-import { expect, type Visitor } from '../visit.ts';
+import { expect, type Person, type Visitor } from '../visit.ts';
 import { server } from '../server.ts';
 
 export interface State {
@@ -35,6 +35,24 @@ function frame(number: number, body: object): Buffer {
 		if (rest <= 0x7f) break;
 	}
 	return Buffer.concat([Buffer.from([number, ...length]), json]);
+}
+
+const AGREEMENT = /\/api\/agreements\/[^/]+$/;
+
+/** The page hears that this step may be taken, as it will when all is in place; all else is the server's own. */
+async function mayTake({ page }: Visitor, step: 'freeze' | 'override_dialogue'): Promise<void> {
+	await page.route(AGREEMENT, async (route) => {
+		const response = await route.fetch();
+		const view = await response.json();
+		await route.fulfill({ response, json: { ...view, steps: { ...view.steps, [step]: true } } });
+	});
+}
+
+/** The page where an agreement is read and signed, by this person. */
+async function toSign(visitor: Visitor, person: Person, unit: string, query = ''): Promise<void> {
+	await visitor.signIn(person);
+	await visitor.page.goto(`${await visitor.pathOf(unit)}/sign${query}`);
+	await expect(visitor.page.getByRole('main').getByRole('heading', { level: 1 })).toBeVisible();
 }
 
 const dialog = (visitor: Visitor) => visitor.page.getByRole('dialog');
@@ -252,6 +270,95 @@ export const STATES: readonly State[] = [
 		},
 		leave: closeDialog
 	},
+	{
+		name: 'taken back, its signature lapsed',
+		arrive: async (visitor) => {
+			await visitor.open('p-l-hjemmenord', 'Hjemmeplejen Nord');
+			await expect(visitor.page.locator('#underskrift li.warn')).not.toHaveCount(0);
+		}
+	},
+	{
+		name: 'nothing to sign yet',
+		arrive: async (visitor) => {
+			await toSign(visitor, 'p-l-hjemmenord', 'Hjemmeplejen Nord');
+			await expect(visitor.page.locator('.signbox')).toHaveCount(0);
+		}
+	},
+	{
+		name: 'asked to freeze a text',
+		arrive: async (visitor) => {
+			await mayTake(visitor, 'freeze');
+			await visitor.open('p-l-fjordskolen', 'Fjordskolen');
+			await visitor.page.locator('#underskrift .act button').click();
+			await expect(dialog(visitor).locator('form button[type="submit"]')).toBeVisible();
+		},
+		leave: async (visitor) => {
+			await closeDialog(visitor);
+			await visitor.page.unroute(AGREEMENT);
+		}
+	},
+	{
+		name: 'asked to freeze a text without a dialogue meeting, no reason given yet',
+		arrive: async (visitor) => {
+			await mayTake(visitor, 'override_dialogue');
+			await visitor.open('p-chef-skole', 'Fjordskolen');
+			await visitor.page.locator('#underskrift .act button').click();
+			await dialog(visitor).locator('form button[type="submit"]').click();
+			await expect(dialog(visitor).getByRole('textbox')).toHaveAttribute('aria-invalid', 'true');
+		},
+		leave: async (visitor) => {
+			await closeDialog(visitor);
+			await visitor.page.unroute(AGREEMENT);
+		}
+	},
+	{ name: 'ready to sign', arrive: (visitor) => visitor.open('p-l-borgerservice', 'Borgerservice') },
+	{
+		name: 'a text to sign, not said to be read',
+		arrive: async (visitor) => {
+			await toSign(visitor, 'p-l-borgerservice', 'Borgerservice');
+			await visitor.page.locator('.signbox button.main').click();
+			await expect(visitor.page.locator('#read')).toHaveAttribute('aria-invalid', 'true');
+		}
+	},
+	{
+		name: 'a sign-in that signed nothing',
+		arrive: async (visitor) => {
+			await toSign(visitor, 'p-l-borgerservice', 'Borgerservice', '?refused=other_person');
+			await expect(visitor.page.locator('.signbox .outcome')).toBeFocused();
+		}
+	},
+	{ name: 'a text to sign, the other has signed', arrive: (visitor) => toSign(visitor, 'p-chef-dagtilbud', 'Børnehuset Strandsneglen') },
+	{ name: 'a text to sign, I have signed', arrive: (visitor) => toSign(visitor, 'p-l-strandsneglen', 'Børnehuset Strandsneglen', '?signed') },
+	{ name: 'the signatures of a signed agreement', arrive: (visitor) => toSign(visitor, 'p-l-bibliotek', 'Klitfjord Bibliotek') },
+	{
+		name: 'Kontrollér dokument',
+		arrive: async ({ page }) => {
+			await page.goto('/verify');
+			await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+		}
+	},
+	{
+		name: 'a file that is no evidence',
+		arrive: async ({ page }) => {
+			await page.locator('input[type=file]').setInputFiles({ name: 'brev.txt', mimeType: 'text/plain', buffer: Buffer.from('Kære kommune') });
+			await expect(page.locator('.result .banner')).toBeVisible();
+		}
+	},
+	{
+		name: 'a package that does not hold',
+		arrive: async ({ page }) => {
+			const torn = Buffer.from('PK\x03\x04 og så ikke mere', 'latin1');
+			await page.locator('input[type=file]').setInputFiles({ name: 'revet.zip', mimeType: 'application/zip', buffer: torn });
+			await expect(page.locator('.result li.broken')).toHaveCount(1);
+		}
+	},
+	{
+		name: 'signed, and not in the records yet',
+		arrive: async (visitor) => {
+			await visitor.open('p-l-vejpark', 'Vej og Park');
+			await expect(visitor.page.locator('#underskrift .status.warn')).not.toHaveCount(0);
+		}
+	},
 	{ name: 'signed', arrive: (visitor) => visitor.open('p-l-bibliotek', 'Klitfjord Bibliotek') },
 	{
 		name: 'beginning a new version of what is signed',
@@ -263,12 +370,12 @@ export const STATES: readonly State[] = [
 	},
 	{ name: 'not begun', arrive: (visitor) => visitor.open('p-l-oesterklit-2', 'Børnehuset Østerklit') },
 	{
-		// The last one: the page's socket stays out of reach.
+		// The last one: the page's socket stays out of reach. A text that was never opened here, so that there is no copy of it.
 		name: 'a text that cannot be loaded',
 		arrive: async (visitor) => {
 			await visitor.page.routeWebSocket(/\/live\//, (socket) => socket.close({ code: 4000 }));
-			await visitor.signIn('p-l-vejpark');
-			await visitor.page.goto(await visitor.pathOf('Vej og Park'));
+			await visitor.signIn('p-l-klitskolen');
+			await visitor.page.goto(await visitor.pathOf('Klitskolen'));
 			await expect(visitor.page.locator('.banner.bad')).toBeVisible({ timeout: 30_000 });
 			await expect(visitor.page.getByRole('textbox')).toHaveCount(0);
 		}
