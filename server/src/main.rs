@@ -234,7 +234,10 @@ fn verify_package(file: &Path, key: Option<&str>) -> anyhow::Result<()> {
         let name = &statement.person.name;
         println!(
             "{name} approved {:?}, revision {}, at {}, signed in at {}",
-            statement.title, statement.revision, statement.at, proof.auth_time
+            statement.title,
+            statement.revision,
+            statement.at.format("%F %T UTC"),
+            proof.auth_time
         );
         if statement.demonstration {
             println!("        in a demonstration: it proves nothing about anybody");

@@ -152,6 +152,9 @@ pub enum NotAPackage {
     /// A zip that we would have written otherwise.
     #[error("it is not written as packages are")]
     Altered,
+    /// A zip whose own sum for a file is another.
+    #[error("{0} has been altered")]
+    FileAltered(String),
     /// A package without its manifest.
     #[error("it has no {MANIFEST_FILE}")]
     NoManifest,
@@ -237,8 +240,11 @@ impl Package {
                 return Err(NotAPackage::Altered);
             }
             let mut content = Vec::new();
-            file.read_to_end(&mut content).map_err(|_| NotAPackage::Altered)?;
-            files.insert(file.name().to_owned(), content);
+            let name = file.name().to_owned();
+            if file.read_to_end(&mut content).is_err() {
+                return Err(NotAPackage::FileAltered(name));
+            }
+            files.insert(name, content);
         }
         let manifest = files.remove(MANIFEST_FILE).ok_or(NotAPackage::NoManifest)?;
         let package = Self { files, manifest: String::from_utf8(manifest).map_err(|_| NotAPackage::Altered)? };

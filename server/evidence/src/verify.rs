@@ -208,7 +208,7 @@ impl Reason {
             Self::NotAPackage(NotAPackage::Altered) => "package_altered",
             Self::NotAPackage(NotAPackage::NoManifest) => "no_manifest",
             Self::Missing(_) => "missing",
-            Self::Altered(_) => "altered",
+            Self::NotAPackage(NotAPackage::FileAltered(_)) | Self::Altered(_) => "altered",
             Self::Foreign(_) => "foreign",
             Self::Seal(_) => "seal",
             Self::OtherKey(_) => "other_key",
@@ -236,9 +236,12 @@ impl Reason {
     #[must_use]
     pub fn about(&self) -> Option<String> {
         match self {
-            Self::Missing(name) | Self::Altered(name) | Self::Foreign(name) | Self::OtherKey(name) | Self::Spelling(name) => {
-                Some(name.clone())
-            }
+            Self::NotAPackage(NotAPackage::FileAltered(name))
+            | Self::Missing(name)
+            | Self::Altered(name)
+            | Self::Foreign(name)
+            | Self::OtherKey(name)
+            | Self::Spelling(name) => Some(name.clone()),
             Self::TrailBreaks(seq) => Some(seq.to_string()),
             _ => None,
         }

@@ -176,6 +176,16 @@ fn f11_every_byte_of_a_package_counts() {
 }
 
 #[test]
+fn a_file_that_was_altered_in_the_package_is_named() {
+    let mut bytes = Package::seal(world().contents, &server_key()).to_bytes();
+    let place = bytes.windows(CONTENT.len()).position(|window| window == CONTENT).unwrap();
+    bytes[place + 2] ^= 1;
+    let report = verify(&bytes, None);
+    let (check, why) = report.first_broken().unwrap();
+    assert_eq!((check, why.id(), why.about().as_deref()), (Check::Package, "altered", Some(CONTENT_FILE)));
+}
+
+#[test]
 fn a_key_that_is_not_known_is_named() {
     let bytes = Package::seal(world().contents, &server_key()).to_bytes();
     let report = verify(&bytes, Some(&[SealKey::from_seed([2; 32]).public()]));
