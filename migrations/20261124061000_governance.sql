@@ -500,7 +500,7 @@ CREATE TABLE signature (
 CREATE UNIQUE INDEX signature_one_valid_for_party ON signature (document_id, party) WHERE valid;
 COMMENT ON TABLE  signature IS 'A party''s approval of one revision. It may lapse; it never moves and is never removed.';
 COMMENT ON COLUMN signature.content_sha256 IS 'SHA-256 of the canonical content approved; null: imported, and the text of that revision is not held here.';
-COMMENT ON COLUMN signature.method IS 'How it was proved, e.g. oidc_reauthentication.';
+COMMENT ON COLUMN signature.method IS 'How it was proved, e.g. oidc_reauthentication; demonstration: not at all, it came with made-up data.';
 COMMENT ON COLUMN signature.auth_time IS 'When the identity provider authenticated the person.';
 COMMENT ON COLUMN signature.acr IS 'The level it answered.';
 COMMENT ON COLUMN signature.lapsed_reason IS 'Why it no longer stands.';

@@ -17,18 +17,20 @@ CREATE TABLE approval (
     revision         integer NOT NULL,
     statement        bytea NOT NULL,
     statement_sha256 bytea NOT NULL CONSTRAINT approval_statement_once UNIQUE,
-    id_token         bytea NOT NULL,
-    idp_key          bytea NOT NULL,
-    seal             text NOT NULL,
-    seal_kid         text NOT NULL CONSTRAINT approval_seal_key_fk REFERENCES seal_key ON DELETE RESTRICT,
+    id_token         bytea,
+    idp_key          bytea,
+    seal             text,
+    seal_kid         text CONSTRAINT approval_seal_key_fk REFERENCES seal_key ON DELETE RESTRICT,
     at               timestamptz NOT NULL,
     CONSTRAINT approval_revision_fk FOREIGN KEY (document_id, revision) REFERENCES revision (document_id, number) ON DELETE RESTRICT,
-    CONSTRAINT approval_hash_is_of_statement CHECK (statement_sha256 = sha256(statement))
+    CONSTRAINT approval_hash_is_of_statement CHECK (statement_sha256 = sha256(statement)),
+    CONSTRAINT approval_proven_or_shown CHECK (num_nulls(id_token, idp_key, seal, seal_kid) = 0 OR
+        (num_nulls(id_token, idp_key, seal, seal_kid) = 4 AND convert_from(statement, 'UTF8')::jsonb @> '{"demonstration": true}'))
 );
 CREATE INDEX approval_document ON approval (document_id);
-COMMENT ON TABLE  approval IS 'The evidence of one signature. Signatures that were imported have none here.';
+COMMENT ON TABLE  approval IS 'The evidence of one signature. Signatures that were imported have none here; those of made-up data have a statement that says so, and no proof.';
 COMMENT ON COLUMN approval.statement IS 'What was approved, in its one spelling (canonical JSON).';
-COMMENT ON COLUMN approval.id_token IS 'The identity provider''s token whose nonce is the statement''s hash; encrypted with the token key.';
+COMMENT ON COLUMN approval.id_token IS 'The identity provider''s token whose nonce is the statement''s hash; encrypted with the token key. Null: nobody signed in, it is only shown.';
 COMMENT ON COLUMN approval.idp_key IS 'The provider''s public key that verifies the token, a JWK; encrypted with the token key.';
 COMMENT ON COLUMN approval.seal IS 'The server''s seal over statement and token, a JWS.';
 COMMENT ON COLUMN approval.at IS 'When it was accepted, as the seal and the trail say.';

@@ -14,6 +14,7 @@ use crate::store::{self, Store};
 
 mod check;
 mod data;
+mod demonstration;
 mod plan;
 mod read;
 mod rows;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use samspil_evidence::sha256;
+use samspil_evidence::{sha256, statement::Statement};
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -144,8 +144,11 @@ impl Courier {
             .collect();
         let signed = approvals.iter().map(|approval| approval.at).max();
         let revision = self.store.frozen_revision(due.document).await?;
+        let statements = approvals.iter().filter_map(|approval| Statement::from_bytes(&approval.evidence.as_ref()?.statement));
+        let demonstration = statements.into_iter().any(|statement| statement.demonstration);
         let described = json!({
             "type": "aftale",
+            "demonstration": demonstration,
             "municipality": self.store.municipality_name().await?,
             "agreement": due.agreement.0,
             "document": due.document.0,

@@ -227,18 +227,17 @@ fn verify_package(file: &Path, key: Option<&str>) -> anyhow::Result<()> {
         match outcome {
             Outcome::Holds => println!("holds   {check}"),
             Outcome::Waits(what) => println!("waits   {check}: {what}"),
+            Outcome::Demonstration => println!("SHOWN   {check}: not so; it is only shown, in a demonstration"),
             Outcome::Broken(why) => println!("BROKEN  {check}: {why}"),
         }
     }
-    for (statement, proof) in report.approvals.iter().filter(|_| report.holds()) {
+    for (statement, proof) in report.approvals.iter().filter(|_| report.whole()) {
         let name = &statement.person.name;
-        println!(
-            "{name} approved {:?}, revision {}, at {}, signed in at {}",
-            statement.title,
-            statement.revision,
-            statement.at.format("%F %T UTC"),
-            proof.auth_time
-        );
+        let what = format!("{:?}, revision {}, at {}", statement.title, statement.revision, statement.at.format("%F %T UTC"));
+        match proof {
+            Some(proof) => println!("{name} approved {what}, signed in at {}", proof.auth_time),
+            None => println!("{name} is shown as having approved {what}; nobody signed in, and nobody approved it"),
+        }
         if statement.demonstration {
             println!("        in a demonstration: it proves nothing about anybody");
         }
@@ -248,6 +247,7 @@ fn verify_package(file: &Path, key: Option<&str>) -> anyhow::Result<()> {
     if let Some((check, why)) = report.first_broken() {
         anyhow::bail!("the package does not hold; the first broken link: {check}: {why}");
     }
+    anyhow::ensure!(report.holds(), "nothing in the package was altered, and it proves no approval: it is a demonstration");
     anyhow::ensure!(key.is_none_or(|key| key == sealed_by), "it was not sealed by the key that was named");
     Ok(())
 }

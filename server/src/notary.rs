@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use samspil_evidence::{
     Hash,
     checkpoint::{self, Inclusion},
-    package::{APPROVAL, Approval, Contents, Package, TimeStamp, approval_seal},
+    package::{APPROVAL, Approval, Contents, Package, SealedSignIn, TimeStamp, approval_seal},
     seal::{self, PublicKey},
     sha256,
     statement::{self, Statement},
@@ -22,12 +22,15 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
-    domain::{ids::DocumentId, signoff::side},
+    domain::{
+        ids::DocumentId,
+        signoff::{DEMONSTRATION, side},
+    },
     keys::Keys,
     store::{
         self, Store, Transaction, audit,
         checkpoints::{self, CheckpointRow, SealKeyRow},
-        signoffs::{ApprovalRow, EvidenceRow},
+        signoffs::{ApprovalRow, EvidenceRow, ProofRow},
         timestamps::StampRow,
     },
 };
@@ -140,8 +143,11 @@ impl Notary {
             .filter(|row| row.valid && row.revision == frozen.number)
             .filter_map(|row| row.evidence.map(|evidence| (row.id, row.party, evidence)))
             .map(|(id, party, evidence)| {
-                let (id_token, idp_key) = self.opened(&evidence).ok_or(Unpackable::Closed(id))?;
-                Ok(Approval { party: side(party), statement: evidence.statement, id_token, idp_key, seal: evidence.seal })
+                let sealed = |row: ProofRow| {
+                    let (id_token, idp_key) = self.opened(&row, &evidence.statement_sha256).ok_or(Unpackable::Closed(id))?;
+                    Ok::<_, Unpackable>(SealedSignIn { id_token, idp_key, seal: row.seal })
+                };
+                Ok(Approval { party: side(party), proof: evidence.proof.map(sealed).transpose()?, statement: evidence.statement })
             })
             .collect::<Result<_, Unpackable>>()?;
         if approvals.is_empty() {
@@ -185,9 +191,9 @@ impl Notary {
     }
 
     /// Token and provider's key of an approval.
-    fn opened(&self, evidence: &EvidenceRow) -> Option<(String, String)> {
-        let open = |closed: &[u8]| String::from_utf8(self.keys.token().open(closed, &evidence.statement_sha256)?).ok();
-        Some((open(&evidence.id_token)?, open(&evidence.idp_key)?))
+    fn opened(&self, proof: &ProofRow, about: &[u8]) -> Option<(String, String)> {
+        let open = |closed: &[u8]| String::from_utf8(self.keys.token().open(closed, about)?).ok();
+        Some((open(&proof.id_token)?, open(&proof.idp_key)?))
     }
 
     /// Everything in the database that does not hold together, in words; empty when all of it does.
@@ -313,27 +319,47 @@ impl Notary {
                 && row.content_sha256.as_deref().map(hex::encode) == Some(statement.content_sha256.clone()),
             "it is not of what its statement says",
         )?;
-        let (id_token, idp_key) = self.opened(evidence).ok_or("its identity token cannot be opened")?;
-        let proof = token::prove(&id_token, &idp_key, &statement, &evidence.statement, token::CLOCK_SKEW)
-            .map_err(|_| "its identity token does not prove it")?;
-        hold((proof.auth_time, &proof.acr) == (row.auth_time, &row.acr), "its sign-in is not the one of its token")?;
-        let key: Vec<PublicKey> = keys.iter().filter(|key| key.kid == evidence.seal_kid).map(|key| key.key.clone()).collect();
-        let (sealed, _) = seal::open(&evidence.seal, APPROVAL, &key).map_err(|_| "its seal does not hold")?;
-        hold(sealed == approval_seal(&evidence.statement, &id_token, evidence.at), "its seal is of something else")?;
-        hold(row.signed_at == evidence.at && row.method == METHOD, "it was not made so, or not then")?;
+        let method = if let Some(proof) = &evidence.proof {
+            self.prove_sign_in(row, evidence, proof, &statement, keys)?;
+            METHOD
+        } else {
+            hold(statement.demonstration, "its proof is gone")?;
+            hold((row.auth_time, &row.acr) == (row.signed_at, &None), "nobody signed in for it, and it says otherwise")?;
+            DEMONSTRATION
+        };
+        hold(row.signed_at == evidence.at && row.method == method, "it was not made so, or not then")?;
         let named = hex::encode(hash);
         let at = trail.iter().position(|(event, _)| event.body["statement_sha256"] == named.as_str() && is_event_of(event, row));
         let at = at.ok_or("the trail does not have it")?;
+        hold((trail[at].0.body["demonstration"] == true) == evidence.proof.is_none(), "the trail says otherwise of its proof")?;
         let as_kept = match lapse_of(trail, at) {
             None => row.valid && row.lapsed_at.is_none() && row.lapsed_reason.is_none(),
             Some(event) => !row.valid && row.lapsed_at == Some(event.at) && row.lapsed_reason.as_deref() == event.body["reason"].as_str(),
         };
         hold(as_kept, "whether it stands is not what the trail says")
     }
+
+    fn prove_sign_in(
+        &self,
+        row: &ApprovalRow,
+        evidence: &EvidenceRow,
+        proof: &ProofRow,
+        statement: &Statement,
+        keys: &[SealKeyRow],
+    ) -> Result<(), &'static str> {
+        let hold = |holds: bool, what: &'static str| if holds { Ok(()) } else { Err(what) };
+        let (id_token, idp_key) = self.opened(proof, &evidence.statement_sha256).ok_or("its identity token cannot be opened")?;
+        let proven = token::prove(&id_token, &idp_key, statement, &evidence.statement, token::CLOCK_SKEW)
+            .map_err(|_| "its identity token does not prove it")?;
+        hold((proven.auth_time, &proven.acr) == (row.auth_time, &row.acr), "its sign-in is not the one of its token")?;
+        let key: Vec<PublicKey> = keys.iter().filter(|key| key.kid == proof.seal_kid).map(|key| key.key.clone()).collect();
+        let (sealed, _) = seal::open(&proof.seal, APPROVAL, &key).map_err(|_| "its seal does not hold")?;
+        hold(sealed == approval_seal(&evidence.statement, &id_token, evidence.at), "its seal is of something else")
+    }
 }
 
 /// How an approval is proved.
-pub const METHOD: &str = "oidc_reauthentication";
+const METHOD: &str = "oidc_reauthentication";
 
 /// Is this the event of that signature?
 fn is_event_of(event: &AuditEvent, row: &ApprovalRow) -> bool {

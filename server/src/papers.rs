@@ -13,8 +13,8 @@ use samspil_evidence::{
     statement::{Signatory as Stated, Statement},
 };
 use samspil_paper::{
-    Approval, Attachment, ChainGoal, Held, Meeting, NotPrinted, Paper, Previous, PreviousGoal, Printer, Section, SectionKind as Kind,
-    Signatory, Standing,
+    Approval, Attachment, ChainGoal, Held, Meeting, NotPrinted, Paper, Previous, PreviousGoal, Printer, Proof, Section,
+    SectionKind as Kind, Signatory, Standing,
 };
 use tokio::{
     sync::{Semaphore, oneshot},
@@ -203,7 +203,7 @@ impl Papers {
                     executive: meeting.covers_executive_goals,
                 })
                 .collect(),
-            demonstration: self.demonstration,
+            demonstration: self.demonstration || approvals.iter().any(|approval| proof(approval) == Proof::Demonstration),
             attachments: approvals.iter().flat_map(attachments).collect(),
         })
     }
@@ -258,22 +258,30 @@ fn sides(row: &AgreementRow, approvals: &[ApprovalRow], people: &People) -> Vec<
         .into_iter()
         .map(|(side, party)| {
             let Some(row) = approvals.iter().find(|approval| approval.party == side) else { return (known(party), None) };
-            let statement = row.evidence.as_ref().and_then(|(statement, _)| Statement::from_bytes(statement));
-            let proven = statement.is_some();
+            let proof = proof(row);
+            let statement = row.evidence.as_ref().and_then(|evidence| Statement::from_bytes(&evidence.statement));
             let (by, on_behalf_of) = match statement {
                 Some(statement) => (stated(statement.person), statement.on_behalf_of.map(stated)),
                 None => (known(row.person), None),
             };
             let party = on_behalf_of.clone().unwrap_or_else(|| by.clone());
-            (party, Some(Approval { by, on_behalf_of, at: row.at, level: row.level.clone(), proven }))
+            (party, Some(Approval { by, on_behalf_of, at: row.at, level: row.level.clone(), proof }))
         })
         .collect()
+}
+
+fn proof(row: &ApprovalRow) -> Proof {
+    match &row.evidence {
+        None => Proof::Elsewhere,
+        Some(evidence) if evidence.seal.is_none() => Proof::Demonstration,
+        Some(_) => Proof::SignIn,
+    }
 }
 
 /// The statement and the seal. The identity provider's token stays in the package: it tells more of a person than whoever may read the
 /// agreement needs to know.
 fn attachments(approval: &ApprovalRow) -> Vec<Attachment> {
-    let Some((statement, seal)) = &approval.evidence else { return Vec::new() };
+    let Some(evidence) = &approval.evidence else { return Vec::new() };
     let side = match approval.party {
         Party::UnitLeader => "aftaleholder",
         Party::Counterpart => "modpart",
@@ -284,10 +292,15 @@ fn attachments(approval: &ApprovalRow) -> Vec<Attachment> {
         description: description.to_owned(),
         bytes,
     };
-    vec![
-        file(format!("godkendelse-{side}.json"), "application/json", "Partens godkendelse, som den blev afgivet", statement.clone()),
-        file(format!("segl-{side}.jws"), "application/jose", "Kommunens segl på godkendelsen og login", seal.clone().into_bytes()),
-    ]
+    let said = match &evidence.seal {
+        Some(_) => "Partens godkendelse, som den blev afgivet",
+        None => "Godkendelse i en demonstration, som ingen har afgivet",
+    };
+    let mut files = vec![file(format!("godkendelse-{side}.json"), "application/json", said, evidence.statement.clone())];
+    files.extend(evidence.seal.as_ref().map(|seal| {
+        file(format!("segl-{side}.jws"), "application/jose", "Kommunens segl på godkendelsen og login", seal.clone().into_bytes())
+    }));
+    files
 }
 
 fn section(row: SectionRow) -> Section {

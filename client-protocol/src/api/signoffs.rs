@@ -146,7 +146,7 @@ pub struct ApprovalBegun {
 pub struct Verification {
     /// What the file is.
     pub kind: FileKind,
-    /// Nothing in it is broken.
+    /// Nothing in it is broken, and every approval in it was proven.
     pub holds: bool,
     /// The checks, in order; after a broken one those that build on it are left out.
     pub lines: Vec<CheckLine>,
@@ -198,6 +198,8 @@ pub enum CheckOutcome {
     Holds,
     /// It is not there yet.
     Waits,
+    /// It is only shown: nobody has approved anything.
+    Demonstration,
     /// It does not hold.
     Broken,
 }
@@ -222,8 +224,8 @@ pub struct CheckedApproval {
     pub revision: u32,
     /// When the button was pressed.
     pub at: DateTime<Utc>,
-    /// When the person signed in for it.
-    pub auth_time: DateTime<Utc>,
+    /// When the person signed in for it; absent: nobody did, it is only shown.
+    pub auth_time: Option<DateTime<Utc>>,
     /// The issuer that says so.
     pub issuer: String,
     /// Made in a demonstration.

@@ -76,11 +76,18 @@ pub struct Approval {
     pub party: Party,
     /// The statement, in its one spelling.
     pub statement: Vec<u8>,
+    /// What proves it; `None`: it came with made-up data, and nobody has approved anything.
+    pub proof: Option<SealedSignIn>,
+}
+
+/// A fresh sign-in that proves a statement, and the seal that binds the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSignIn {
     /// The ID token.
     pub id_token: String,
     /// The provider's key that verifies it, a JWK.
     pub idp_key: String,
-    /// The server's seal over both.
+    /// The server's seal over statement and token.
     pub seal: String,
 }
 
@@ -174,9 +181,11 @@ impl Package {
         for approval in contents.approvals {
             let name = |part| approval_file(approval.party, part);
             files.insert(name("statement.json"), approval.statement);
-            files.insert(name("id-token.jwt"), approval.id_token.into_bytes());
-            files.insert(name("idp-key.json"), approval.idp_key.into_bytes());
-            files.insert(name("seal.jws"), approval.seal.into_bytes());
+            if let Some(proof) = approval.proof {
+                files.insert(name("id-token.jwt"), proof.id_token.into_bytes());
+                files.insert(name("idp-key.json"), proof.idp_key.into_bytes());
+                files.insert(name("seal.jws"), proof.seal.into_bytes());
+            }
         }
         let trail: Vec<Value> =
             contents.trail.into_iter().map(|(event, hash)| json!({ "event": event, "hash": hex::encode(hash) })).collect();

@@ -112,6 +112,8 @@ pub enum Outcome {
     Holds,
     /// It is not there yet; what is there holds.
     Waits(Waits),
+    /// It is only shown: it came with made-up data, and nobody has approved anything.
+    Demonstration,
     /// It does not hold.
     Broken(Reason),
 }
@@ -257,16 +259,22 @@ pub struct Report {
     pub key: Option<String>,
     /// SHA-256 of the content, in hexadecimal.
     pub content_sha256: Option<String>,
-    /// The approvals that hold.
-    pub approvals: Vec<(Statement, Proof)>,
+    /// The approvals that hold, each with the sign-in that proves it; without one it is only shown (see [`Outcome::Demonstration`]).
+    pub approvals: Vec<(Statement, Option<Proof>)>,
     /// The time stamps that hold, as far as one trusts the certificates beside them.
     pub stamps: Vec<Stamp>,
 }
 
 impl Report {
-    /// Nothing is broken.
+    /// Nothing is broken, and every approval in it was proven by the person it names.
     #[must_use]
     pub fn holds(&self) -> bool {
+        self.whole() && !self.lines.iter().any(|(_, outcome)| *outcome == Outcome::Demonstration)
+    }
+
+    /// Nothing is broken, whatever it is worth.
+    #[must_use]
+    pub fn whole(&self) -> bool {
         !self.lines.is_empty() && self.first_broken().is_none()
     }
 
@@ -275,7 +283,7 @@ impl Report {
     pub fn first_broken(&self) -> Option<(Check, &Reason)> {
         self.lines.iter().find_map(|(check, outcome)| match outcome {
             Outcome::Broken(reason) => Some((*check, reason)),
-            Outcome::Holds | Outcome::Waits(_) => None,
+            Outcome::Holds | Outcome::Waits(_) | Outcome::Demonstration => None,
         })
     }
 
@@ -446,6 +454,11 @@ fn approval(report: &mut Report, package: &Package, party: Party, manifest: &Man
         Err(reason) => return report.say(Check::Statement(party), Err(reason)),
     };
     report.say(Check::Statement(party), Ok(Outcome::Holds));
+    // Made-up data has a statement and nothing else. That it is no proof is told in its place, so it is never taken for one.
+    if statement.demonstration && ["id-token.jwt", "idp-key.json", "seal.jws"].iter().all(|part| !package.files.contains_key(&name(part))) {
+        report.approvals.push((statement, None));
+        return report.say(Check::SignIn(party), Ok(Outcome::Demonstration));
+    }
     let proof = text(package, &name("id-token.jwt"))
         .and_then(|token| Ok((token, text(package, &name("idp-key.json"))?)))
         .and_then(|(token, key)| Ok((token, token::prove(token, key, &statement, spelled, token::CLOCK_SKEW)?)));
@@ -461,15 +474,17 @@ fn approval(report: &mut Report, package: &Package, party: Party, manifest: &Man
     });
     let holds = report.say(Check::Seal(party), sealed);
     if holds {
-        report.approvals.push((statement, proof));
+        report.approvals.push((statement, Some(proof)));
     }
     holds
 }
 
 fn parties(report: &Report) -> Result<Outcome, Reason> {
+    let holds = if report.approvals.iter().all(|(_, proof)| proof.is_some()) { Outcome::Holds } else { Outcome::Demonstration };
     match &report.approvals[..] {
         [] => Err(Reason::Nobody),
-        [_] => Ok(Outcome::Waits(Waits::OtherParty)),
+        [(_, Some(_))] => Ok(Outcome::Waits(Waits::OtherParty)),
+        [(_, None)] => Ok(holds),
         [(one, _), (other, _), ..] => {
             if one.person.id == other.person.id || one.identity == other.identity {
                 return Err(Reason::OnePerson);
@@ -479,7 +494,7 @@ fn parties(report: &Report) -> Result<Outcome, Reason> {
             let fits = |this: &Statement, that: &Statement| {
                 this.previous_sha256.as_ref().is_none_or(|named| *named == hex::encode(sha256(&that.to_bytes())) && this.at >= that.at)
             };
-            if same && fits(one, other) && fits(other, one) { Ok(Outcome::Holds) } else { Err(Reason::NotInOrder) }
+            if same && fits(one, other) && fits(other, one) { Ok(holds) } else { Err(Reason::NotInOrder) }
         }
     }
 }
@@ -503,17 +518,19 @@ fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome,
         return (Err(Reason::TrailBreaks(seq)), Vec::new());
     }
     let about = |event: &AuditEvent| event.body["document"].as_str() == Some(&document.to_string());
-    let signed = |statement: &Statement| {
+    let signed = |statement: &Statement, proven: bool| {
         let hash = hex::encode(sha256(&statement.to_bytes()));
         let at = events.iter().rposition(|(event, _)| {
             event.kind == "signed"
                 && about(event)
                 && event.body["statement_sha256"].as_str() == Some(&hash)
                 && event.trail == statement.agreement
+                // Which of the two it is stands in the trail: a proof that is taken away leaves no demonstration behind.
+                && (event.body["demonstration"] == true) != proven
         });
         at.is_some_and(|at| !lapsed(&events, at))
     };
-    if report.approvals.iter().all(|(statement, _)| signed(statement)) {
+    if report.approvals.iter().all(|(statement, proof)| signed(statement, proof.is_some())) {
         let heads = events.iter().map(|(event, hash)| Head { trail: event.trail, seq: event.seq.unsigned_abs(), hash: *hash });
         (Ok(Outcome::Holds), heads.collect())
     } else {

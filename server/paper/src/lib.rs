@@ -103,8 +103,19 @@ pub struct Approval {
     pub at: DateTime<Utc>,
     /// How it was proved: the level that the identity provider answered.
     pub level: Option<String>,
-    /// Its statement and seal are held; else it came with imported data.
-    pub proven: bool,
+    /// What proves it.
+    pub proof: Proof,
+}
+
+/// What proves an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A fresh sign-in and a seal, which are held.
+    SignIn,
+    /// Nothing: it came with made-up data.
+    Demonstration,
+    /// It came from another system, and so does whatever proves it.
+    Elsewhere,
 }
 
 /// A section of the template.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Approval, Held, Meeting, NotPrinted, Paper, Previous, Section, SectionKind, Signatory, Standing,
+    Approval, Held, Meeting, NotPrinted, Paper, Previous, Proof, Section, SectionKind, Signatory, Standing,
     chain::threads,
     danish,
     glyphs::Glyphs,
@@ -93,9 +93,9 @@ impl Sheet<'_> {
                     given if given == approvals.len() => "signed",
                     _ => "partly",
                 };
-                let proven = approvals.iter().flatten().all(|approval| approval.proven);
+                let proofs = approvals.iter().flatten().map(|approval| proof(approval.proof));
                 json!({
-                    "kind": kind, "revision": revision, "at": at.map(danish::moment), "proven": proven,
+                    "kind": kind, "revision": revision, "at": at.map(danish::moment), "proofs": proofs.collect::<Vec<_>>(),
                     "approvals": approvals.iter().map(|one| one.as_ref().map(|approval| self.approval(approval))).collect::<Vec<_>>(),
                 })
             }
@@ -111,7 +111,7 @@ impl Sheet<'_> {
             "on_behalf_of": approval.on_behalf_of.as_ref().map(|party| self.signatory(party)),
             "at": danish::moment(approval.at),
             "level": approval.level.as_deref().map(|level| self.say(level)),
-            "proven": approval.proven,
+            "proof": proof(approval.proof),
         })
     }
 
@@ -271,6 +271,14 @@ impl Sheet<'_> {
 
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_default()
+}
+
+fn proof(proof: Proof) -> &'static str {
+    match proof {
+        Proof::SignIn => "sign-in",
+        Proof::Demonstration => "demonstration",
+        Proof::Elsewhere => "elsewhere",
+    }
 }
 
 fn relation(link: &Value) -> &'static str {

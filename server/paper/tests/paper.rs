@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, path::PathBuf, process::Command, sync::LazyLock
 
 use chrono::{DateTime, NaiveDate, Utc};
 use samspil_paper::{
-    Approval, Attachment, ChainGoal, Held, Meeting, Paper, Previous, PreviousGoal, Printer, Section, SectionKind, Signatory, Standing,
+    Approval, Attachment, ChainGoal, Held, Meeting, Paper, Previous, PreviousGoal, Printer, Proof, Section, SectionKind, Signatory,
+    Standing,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -111,7 +112,7 @@ fn signatory(name: &str, title: &str) -> Signatory {
 
 fn approvals() -> Vec<Option<Approval>> {
     let approval = |by: Signatory, on_behalf_of: Option<Signatory>, moment: &str| {
-        Some(Approval { by, on_behalf_of, at: at(moment), level: Some("Betydelig".into()), proven: true })
+        Some(Approval { by, on_behalf_of, at: at(moment), level: Some("Betydelig".into()), proof: Proof::SignIn })
     };
     vec![
         approval(signatory("Hanne Påfundsen", "Skoleleder"), None, "2026-11-20T11:47:00Z"),
@@ -338,6 +339,35 @@ fn a_half_signed_agreement_says_who_has_not_signed() {
     let text = read(&File::of(&print(&paper)).text()).join(" ");
     for said in ["Underskrevet af én part", "Ikke underskrevet endnu", "Lavet i en demonstration. Det beviser intet om nogen."] {
         assert!(text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
+fn a_demonstration_is_never_called_an_approval() {
+    let mut standing = signed();
+    let Standing::Frozen { approvals, .. } = &mut standing else { unreachable!() };
+    for approval in approvals.iter_mut().flatten() {
+        (approval.proof, approval.level) = (Proof::Demonstration, None);
+    }
+    let mut half = standing.clone();
+    let Standing::Frozen { approvals, .. } = &mut half else { unreachable!() };
+    approvals[1] = None;
+    let mut mixed = standing.clone();
+    let Standing::Frozen { approvals, .. } = &mut mixed else { unreachable!() };
+    approvals[1].as_mut().unwrap().proof = Proof::SignIn;
+    for (standing, says) in [
+        (standing, "ingen har godkendt teksten, og ingen er logget ind. De beviser intet."),
+        (half, "er vist som underskrevet af den ene part"),
+        (mixed, "ingen har givet den, og den beviser intet."),
+    ] {
+        let text = read(&File::of(&print(&Paper { demonstration: true, ..paper(&rich(), standing) })).text()).join(" ");
+        for said in ["Vist som underskrevet i en demonstration", "Lavet i en demonstration. Det beviser intet om nogen.", says] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        for never in ["Kladde", "Begge parter har godkendt", "Én af parterne har godkendt", "En godkendelse med bevis", "Underskrevet af"]
+        {
+            assert!(!text.contains(never), "{never}: {text}");
+        }
     }
 }
 

@@ -141,6 +141,9 @@ pub fn side(party: Party) -> statement::Party {
     }
 }
 
+/// How a signature of made-up data was proved: not at all.
+pub const DEMONSTRATION: &str = "demonstration";
+
 /// Where the agreement is once one more side has approved.
 #[must_use]
 pub fn status_after(signed_before: usize) -> AgreementStatus {

@@ -9,7 +9,6 @@ use axum::{
     routing::{get, post},
 };
 use axum_extra::extract::cookie::Cookie;
-use samspil_client_protocol::message::Event;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -112,7 +111,6 @@ async fn callback(
 async fn approved(completed: Completed, rooms: &Rooms) -> Response {
     for document in completed.changed {
         rooms.access_changed(document).await;
-        rooms.event(document, Event::AgreementChanged).await;
     }
     let (outcome, cookie) = match &completed.outcome {
         Ok(cookie) => ("signed=1".to_owned(), Some(cookie)),

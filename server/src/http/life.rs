@@ -2,10 +2,7 @@
 
 use axum::{Json as Answer, extract::State, http::StatusCode};
 use chrono::SubsecRound as _;
-use samspil_client_protocol::{
-    api::{AgreementVersion, Freeze, Gate, GateKind, Problem as ProblemBody, Reopen, Revision},
-    message::Event,
-};
+use samspil_client_protocol::api::{AgreementVersion, Freeze, Gate, GateKind, Problem as ProblemBody, Reopen, Revision};
 use uuid::Uuid;
 
 use super::{
@@ -246,11 +243,10 @@ impl Desk {
         Ok(locked)
     }
 
-    /// It is committed: this server's rooms learn of it at once, others within a second.
+    /// It is committed: this server's rooms learn of it at once, others within a second, and tell the pages.
     async fn changed(&self, others: &[DocumentId]) {
         for document in [self.act.document].iter().chain(others) {
             self.rooms.access_changed(*document).await;
-            self.rooms.event(*document, Event::AgreementChanged).await;
         }
     }
 }

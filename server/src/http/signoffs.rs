@@ -25,7 +25,7 @@ use crate::{
     auth::{SignedIn, StepUps, step_up::Failed},
     domain::{
         document::Status,
-        signoff::{Locale, Refused},
+        signoff::{DEMONSTRATION, Locale, Refused},
     },
     notary::{Notary, Unpackable},
     papers::Papers,
@@ -193,6 +193,7 @@ fn show(row: &ApprovalRow, people: &People) -> SignedBy {
         auth_time: row.auth_time,
         acr: row.acr.clone(),
         proof: match &statement {
+            _ if row.method == DEMONSTRATION => ProofKind::Demonstration,
             None => ProofKind::Imported,
             Some(statement) if statement.demonstration => ProofKind::Demonstration,
             Some(_) => ProofKind::FreshSignIn,

@@ -83,6 +83,7 @@ fn show(kind: FileKind, report: &Report, own: &[String]) -> Verification {
     let lines = report.lines.iter().map(|(check, outcome)| {
         let (outcome, reason, about) = match outcome {
             Outcome::Holds => (CheckOutcome::Holds, None, None),
+            Outcome::Demonstration => (CheckOutcome::Demonstration, Some("demonstration"), None),
             Outcome::Waits(what) => (CheckOutcome::Waits, Some(what.id()), None),
             Outcome::Broken(reason) => (CheckOutcome::Broken, Some(reason.id()), reason.about()),
         };
@@ -98,7 +99,7 @@ fn show(kind: FileKind, report: &Report, own: &[String]) -> Verification {
         municipality: statement.municipality.clone(),
         revision: statement.revision,
         at: statement.at,
-        auth_time: proof.auth_time,
+        auth_time: proof.as_ref().map(|proof| proof.auth_time),
         issuer: statement.identity.issuer.clone(),
         demonstration: statement.demonstration,
     });
@@ -109,6 +110,6 @@ fn show(kind: FileKind, report: &Report, own: &[String]) -> Verification {
         key: report.key.clone(),
         own_key: report.key.as_ref().is_some_and(|key| own.contains(key)),
         content_sha256: report.content_sha256.clone(),
-        approvals: if report.holds() { approvals.collect() } else { Vec::new() },
+        approvals: if report.whole() { approvals.collect() } else { Vec::new() },
     }
 }

@@ -24,6 +24,13 @@ pub(super) struct Data {
     pub(super) feedback: Option<FeedbackFile>,
 }
 
+impl Data {
+    /// Are the municipality and its people made up?
+    pub(super) fn is_fictional(&self) -> bool {
+        self.municipality.as_ref().is_some_and(|file| file.fictional)
+    }
+}
+
 macro_rules! records {
     ($($(#[$meta:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
         $(#[$meta])*

@@ -10,7 +10,7 @@ use super::data::{
 };
 use crate::{
     content::{self, Action, Content, Goal, Indicator, Link, SCHEMA, blocks, bullets, paragraph},
-    domain::{comments::About, ids::imported},
+    domain::{comments::About, ids::imported, signoff::DEMONSTRATION},
     rooms::anchors::Anchors,
 };
 
@@ -536,16 +536,27 @@ pub(super) fn threads(agreement: &Agreement, content: &Content) -> (Value, Value
     (threads.collect(), comments.collect())
 }
 
-/// Its signatures: the hash is computed where the text of the signed revision is the one that is here.
-pub(super) fn signatures(agreement: &Agreement, content_sha256: [u8; 32]) -> Value {
-    let rows = agreement.signatures.iter().zip(1..);
-    rows.map(|(signature, number)| {
+/// The signature that stands at this place in the data.
+pub(super) fn signature_id(agreement: &Agreement, place: usize) -> Uuid {
+    imported(&format!("{}/signature/{}", agreement.id, place + 1))
+}
+
+/// Its signatures: the hash is computed where the text of the signed revision is the one that is here. Where the people are made up,
+/// nobody signed in.
+pub(super) fn signatures(agreement: &Agreement, content_sha256: [u8; 32], fictional: bool) -> Value {
+    let rows = agreement.signatures.iter().enumerate();
+    rows.map(|(place, signature)| {
+        let (method, auth_time, acr) = if fictional {
+            (DEMONSTRATION, signature.signed_at, None)
+        } else {
+            (signature.method.as_str(), signature.auth_time, signature.acr.as_ref())
+        };
         let computed = (signature.revision == agreement.revision).then(|| hex::encode(content_sha256));
         json!({
-            "id": imported(&format!("{}/signature/{number}", agreement.id)), "document_id": first_version(&agreement.id),
+            "id": signature_id(agreement, place), "document_id": first_version(&agreement.id),
             "party": signature.role, "person_id": imported(&signature.person_id), "signed_at": signature.signed_at,
-            "revision": signature.revision, "content_sha256": signature.content_sha256.clone().or(computed), "method": signature.method,
-            "auth_time": signature.auth_time, "acr": signature.acr, "valid": signature.valid,
+            "revision": signature.revision, "content_sha256": signature.content_sha256.clone().or(computed), "method": method,
+            "auth_time": auth_time, "acr": acr, "valid": signature.valid,
             "lapsed_reason": signature.invalidated_reason,
         })
     })

@@ -5,7 +5,7 @@ use std::{
 };
 
 use chrono::{NaiveDate, TimeDelta};
-use samspil_evidence::trail::first_break;
+use samspil_evidence::{statement::Statement, trail::first_break};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -289,6 +289,47 @@ async fn signatures_carry_the_hash_where_the_text_is_here(_: PgPoolOptions, opti
             assert_eq!(row.content_sha256.as_ref(), Some(&row.here), "{}", row.slug);
             assert_eq!(content::sha256(&row.content.unwrap())[..], row.here);
         }
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn signatures_of_made_up_people_say_that_nobody_signed_in_and_others_bring_no_evidence(_: PgPoolOptions, options: PgConnectOptions) {
+    let store = Store::as_app(options).await;
+    // The same data, as if it were of real people: what proves their signatures is elsewhere.
+    let real = Altered::new("real", "municipality.json", |file| file["fictional"] = false.into());
+    run(real.source(), &store, demo_now(), Mode::DryRun).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    let data = read::read(&real.source()).unwrap().0;
+    write::write(&mut transaction, &data, demo_now()).await.unwrap();
+    let row = sqlx::query!(
+        r#"SELECT (SELECT count(*) FROM approval) AS "evidence!", count(*) FILTER (WHERE method = 'oidc_reauthentication') AS "kept!",
+                  count(*) AS "all!" FROM signature"#
+    );
+    let row = row.fetch_one(&mut *transaction).await.unwrap();
+    assert_eq!((row.evidence, row.kept, row.all), (0, 6, 6));
+    transaction.rollback().await.unwrap();
+
+    run(Source::Demo, &store, demo_now(), Mode::Apply).await.unwrap();
+    let rows = sqlx::query!(
+        r#"SELECT s.method, s.acr, s.auth_time = s.signed_at AS "no_sign_in!", s.valid, a.statement AS "statement?", a.id_token, a.seal,
+                  r.content_sha256 AS "content_sha256?", r.log_sha256, e.body AS "body!"
+           FROM signature s JOIN agreement_version v ON v.document_id = s.document_id LEFT JOIN approval a ON a.signature_id = s.id
+           LEFT JOIN revision r ON r.document_id = s.document_id AND r.number = s.revision
+           JOIN audit_event e ON e.trail_id = v.agreement_id AND e.type = 'signed' AND e.body ->> 'signature' = s.id::text"#
+    );
+    let rows = rows.fetch_all(store.pool()).await.unwrap();
+    assert_eq!(rows.len(), 6);
+    for row in rows {
+        assert_eq!((row.method.as_str(), row.acr, row.no_sign_in), ("demonstration", None, true));
+        assert_eq!((row.id_token, row.seal, &row.body["demonstration"]), (None, None, &json!(true)));
+        // What lapsed names a text that is not here, so there is nothing to be stated about it.
+        assert_eq!(row.statement.is_some(), row.valid);
+        let Some(statement) = row.statement else { continue };
+        let read = Statement::from_bytes(&statement).expect("in its one spelling");
+        assert!(read.demonstration);
+        assert_eq!(Some(read.content_sha256), row.content_sha256.map(hex::encode));
+        assert_eq!(Some(read.log_sha256), row.log_sha256.map(hex::encode));
+        assert_eq!(row.body["statement_sha256"], hex::encode(content::sha256(&statement)));
     }
 }
 

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use samspil_evidence::trail::SYSTEM_TRAIL;
+use samspil_evidence::{statement::log_hash, trail::SYSTEM_TRAIL};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
     data::{Agreement, Data, DocumentStatus, Meeting, Node, Person, SectionKind, id_of},
+    demonstration,
     plan::{Change, Report},
     rows,
 };
@@ -225,12 +226,19 @@ impl Import {
         let (threads, comments) = rows::threads(agreement, &content);
         table::threads(transaction, &threads).await?;
         table::comments(transaction, &comments).await?;
-        table::signatures(transaction, &rows::signatures(agreement, content_sha256)).await?;
+        let first_update = content::sha256(&content::build(&content, content::first_client(document.0)));
+        let shown = demonstration::shown(data, agreement, &content_sha256, &log_hash([(1, None, first_update)]));
+        table::signatures(transaction, &rows::signatures(agreement, content_sha256, data.is_fictional())).await?;
+        table::approvals(transaction, &shown.iter().filter_map(|shown| shown.row(document.0)).collect()).await?;
         table::journal_deliveries(transaction, &rows::journal(agreement)).await?;
         table::agreement_events(transaction, &rows::agreement_events(agreement).into()).await?;
         for event in &agreement.events {
             let person = event.person_id.as_deref().map(|slug| PersonId(imported(slug)));
-            audit::append(transaction, id, &id_of(event.kind), person, rows::audit_body(event), event.at).await?;
+            let mut body = rows::audit_body(event);
+            for shown in &shown {
+                shown.mark(event, document.0, &mut body);
+            }
+            audit::append(transaction, id, &id_of(event.kind), person, body, event.at).await?;
         }
         let authors = agreement.comments.iter().flat_map(|thread| &thread.messages).map(|message| message.person_id.as_str());
         self.share(transaction, data, agreement, authors.collect()).await

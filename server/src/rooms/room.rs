@@ -747,6 +747,7 @@ impl Room {
             self.document = None;
             out.push(Effect::Reload);
         }
+        let changed = access.version != self.access.version;
         self.access = access;
         let mut over = Vec::new();
         for (id, peer) in &mut self.peers {
@@ -770,6 +771,10 @@ impl Room {
             None => true,
         });
         self.tick(now, out);
+        // On whichever server it was changed: each hears of it here, as of the rights themselves.
+        if changed {
+            self.event(&Event::AgreementChanged, now, out);
+        }
     }
 
     /// The session has ended.

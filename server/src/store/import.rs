@@ -257,6 +257,11 @@ statements! {
         FROM jsonb_to_recordset($1) AS r(id uuid, document_id uuid, party text, person_id uuid, signed_at timestamptz, revision integer,
             content_sha256 text, method text, auth_time timestamptz, acr text, valid boolean, lapsed_reason text)";
 
+    /// What is said of signatures that are only shown.
+    approvals: "INSERT INTO approval (signature_id, document_id, revision, statement, statement_sha256, at)
+        SELECT signature_id, document_id, revision, convert_to(statement, 'UTF8'), sha256(convert_to(statement, 'UTF8')), at
+        FROM jsonb_to_recordset($1) AS r(signature_id uuid, document_id uuid, revision integer, statement text, at timestamptz)";
+
     /// What happened in agreements' lives.
     agreement_events: "INSERT INTO agreement_event (agreement_id, seq, document_id, type, at, person_id, from_status, to_status, meeting_id,
             revision, party, label, reason, case_number, error, old_person_id, new_person_id)

@@ -24,8 +24,17 @@ pub struct ApprovalRow {
     pub revision: u32,
     /// The level that the identity provider answered.
     pub level: Option<String>,
-    /// The statement and the seal over it; `None`: imported.
-    pub evidence: Option<(Vec<u8>, String)>,
+    /// What is held of it; `None`: imported.
+    pub evidence: Option<HeldEvidence>,
+}
+
+/// What a paper says of a signature's evidence, and carries along.
+#[derive(Clone, Debug)]
+pub struct HeldEvidence {
+    /// In its one spelling.
+    pub statement: Vec<u8>,
+    /// The seal over it; `None`: it is only shown, nobody has approved anything.
+    pub seal: Option<String>,
 }
 
 /// When and by whom a document of the chain was adopted, and how long it holds.
@@ -60,7 +69,7 @@ impl Store {
                     at: row.signed_at,
                     revision: number("signature", "revision", row.revision.into())?,
                     level: row.acr,
-                    evidence: row.statement.zip(row.seal),
+                    evidence: row.statement.map(|statement| HeldEvidence { statement, seal: row.seal }),
                 })
             })
             .collect()

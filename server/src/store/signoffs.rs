@@ -116,6 +116,15 @@ pub struct EvidenceRow {
     pub statement: Vec<u8>,
     /// SHA-256 of it.
     pub statement_sha256: Vec<u8>,
+    /// The sign-in and the seal; `None`: it is only shown, nobody has approved anything.
+    pub proof: Option<ProofRow>,
+    /// When it was accepted.
+    pub at: DateTime<Utc>,
+}
+
+/// The sign-in that proves a statement, and the seal over both.
+#[derive(Clone, Debug)]
+pub struct ProofRow {
     /// Encrypted.
     pub id_token: Vec<u8>,
     /// Encrypted.
@@ -124,8 +133,6 @@ pub struct EvidenceRow {
     pub seal: String,
     /// Which key made it.
     pub seal_kid: String,
-    /// When it was accepted.
-    pub at: DateTime<Utc>,
 }
 
 /// A revision's text.
@@ -216,17 +223,24 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let evidence = match (row.filed_document, row.filed_revision, row.statement, row.statement_sha256, row.id_token) {
-                    (Some(document), Some(revision), Some(statement), Some(statement_sha256), Some(id_token)) => Some(EvidenceRow {
+                // Half a proof is one that does not hold, not none.
+                let proof = match (row.id_token, row.idp_key, row.seal, row.seal_kid) {
+                    (None, None, None, None) => None,
+                    (id_token, idp_key, seal, seal_kid) => Some(ProofRow {
+                        id_token: id_token.unwrap_or_default(),
+                        idp_key: idp_key.unwrap_or_default(),
+                        seal: seal.unwrap_or_default(),
+                        seal_kid: seal_kid.unwrap_or_default(),
+                    }),
+                };
+                let evidence = match (row.filed_document, row.filed_revision, row.statement, row.statement_sha256, row.at) {
+                    (Some(document), Some(revision), Some(statement), Some(statement_sha256), Some(at)) => Some(EvidenceRow {
                         document: DocumentId(document),
                         revision: positive("approval", revision)?,
                         statement,
                         statement_sha256,
-                        id_token,
-                        idp_key: row.idp_key.unwrap_or_default(),
-                        seal: row.seal.unwrap_or_default(),
-                        seal_kid: row.seal_kid.unwrap_or_default(),
-                        at: row.at.unwrap_or_default(),
+                        proof,
+                        at,
                     }),
                     _ => None,
                 };
@@ -324,9 +338,12 @@ impl Store {
 
     /// What the newest approval's token is kept under, and what it belongs to: to see whether a key still opens it.
     pub async fn newest_kept_token(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let row = sqlx::query!("SELECT statement_sha256, id_token FROM approval ORDER BY at DESC, signature_id LIMIT 1")
-            .fetch_optional(self.pool())
-            .await?;
+        let row = sqlx::query!(
+            r#"SELECT statement_sha256, id_token AS "id_token!" FROM approval WHERE id_token IS NOT NULL
+               ORDER BY at DESC, signature_id LIMIT 1"#
+        )
+        .fetch_optional(self.pool())
+        .await?;
         Ok(row.map(|row| (row.statement_sha256, row.id_token)))
     }
 }

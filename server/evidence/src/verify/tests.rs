@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    package::{Approval, Contents, TimeStamp},
+    package::{Approval, Contents, SealedSignIn, TimeStamp},
     seal::SealKey,
     statement::{nonce, tests::example},
     trail,
@@ -81,10 +81,12 @@ fn approved(provider: &Provider, statement: &Statement, alter: impl FnOnce(&mut 
     let id_token = provider.sign_in(statement, &spelled, alter);
     Approval {
         party: statement.party,
-        seal: server_key().seal(APPROVAL, &approval_seal(&spelled, &id_token, statement.at)),
+        proof: Some(SealedSignIn {
+            seal: server_key().seal(APPROVAL, &approval_seal(&spelled, &id_token, statement.at)),
+            id_token,
+            idp_key: provider.jwk.clone(),
+        }),
         statement: spelled,
-        id_token,
-        idp_key: provider.jwk.clone(),
     }
 }
 
@@ -234,7 +236,8 @@ fn a_token_under_another_key_or_the_shared_secret_proves_nothing() {
     let World { mut contents, .. } = world();
     let claims = json!({"iss": "x"});
     let secret = EncodingKey::from_secret(b"secret");
-    contents.approvals[0].id_token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secret).unwrap();
+    contents.approvals[0].proof.as_mut().unwrap().id_token =
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secret).unwrap();
     assert_eq!(broken(contents), (Check::SignIn(Party::UnitLeader), Reason::NotProven(NotProven::Signature)));
 
     let World { statements, mut contents, provider } = world();
@@ -320,4 +323,57 @@ fn a_time_stamp_that_is_none_is_found_although_the_package_is_sealed() {
     assert_eq!(broken(contents.clone()), (Check::TimeStamp, Reason::Spelling("tidsstempler/tsa.example.pem".into())));
     contents.timestamps = vec![stamp("")];
     assert_eq!(broken(contents).0, Check::TimeStamp);
+}
+
+/// What made-up data has: a statement, and an event that says what it is.
+fn shown() -> World {
+    let World { provider, statements, mut contents } = world();
+    for approval in &mut contents.approvals {
+        approval.proof = None;
+    }
+    put_on_record(&mut contents, &statements, |said| {
+        for (_, body) in said.iter_mut().filter(|(kind, _)| *kind == "signed") {
+            body["demonstration"] = true.into();
+        }
+    });
+    World { provider, statements, contents }
+}
+
+#[test]
+fn a_demonstration_is_whole_and_is_never_taken_for_an_approval() {
+    let report = checked(shown().contents);
+    let demonstration: Vec<Check> =
+        report.lines.iter().filter(|(_, outcome)| *outcome == Outcome::Demonstration).map(|(check, _)| *check).collect();
+    assert_eq!(demonstration, [Check::SignIn(Party::UnitLeader), Check::SignIn(Party::Counterpart), Check::Parties]);
+    assert!(report.whole() && !report.holds(), "{:?}", report.lines);
+    assert!(report.lines.contains(&(Check::Trail, Outcome::Holds)) && report.lines.contains(&(Check::Checkpoint, Outcome::Holds)));
+    assert!(report.approvals.iter().all(|(_, proof)| proof.is_none()));
+
+    // One who really signed beside one who did not: still a demonstration.
+    let World { provider, statements, mut contents } = shown();
+    contents.approvals[1] = approved(&provider, &statements[1], |_| {});
+    put_on_record(&mut contents, &statements, |said| said[1].1["demonstration"] = true.into());
+    let report = checked(contents);
+    assert!(report.whole() && !report.holds(), "{:?}", report.lines);
+    assert!(report.lines.contains(&(Check::Parties, Outcome::Demonstration)));
+}
+
+#[test]
+fn a_proof_that_is_taken_away_leaves_no_demonstration_behind() {
+    // The statement says that it is none.
+    let World { mut statements, mut contents, .. } = shown();
+    statements[0].demonstration = false;
+    contents.approvals[0].statement = statements[0].to_bytes();
+    assert_eq!(broken(contents), (Check::SignIn(Party::UnitLeader), Reason::Missing("underskrift-aftaleholder/id-token.jwt".into())));
+    // Half a proof is none.
+    let World { provider, statements, mut contents } = world();
+    let mut package = Package::seal(contents.clone(), &server_key());
+    package.files.remove("underskrift-aftaleholder/seal.jws");
+    contents.approvals[0].proof = None;
+    assert!(!verify(&package.to_bytes(), None).whole());
+    // The trail says that somebody signed in, or that nobody did.
+    assert_eq!(broken(contents), (Check::Trail, Reason::NotInTrail));
+    let mut contents = shown().contents;
+    contents.approvals[0] = approved(&provider, &statements[0], |_| {});
+    assert_eq!(broken(contents), (Check::Trail, Reason::NotInTrail));
 }

@@ -383,7 +383,7 @@ fn g5_words_on_their_way_while_the_text_is_frozen_are_refused_for_good() {
     room.access(access(AgreementStatus::ReadyToSign, 1), &BTreeMap::new(), now(), &mut out);
     room.replayed(&disk.log(), now(), &mut out).unwrap();
     assert!(room.next_batch(now(), &mut out).is_none());
-    assert_eq!(told(&out), ["1: ability", "1: refused 1 Frozen KeepAsProposal", "1: saved 1 at 1"]);
+    assert_eq!(told(&out), ["1: ability", "1: AgreementChanged", "1: refused 1 Frozen KeepAsProposal", "1: saved 1 at 1"]);
 }
 
 #[test]
@@ -701,7 +701,7 @@ fn r8_ids_that_a_freeze_retired_are_retired_after_reopening() {
     let mut log = disk.log();
     log.owners.push(crate::store::log::Owner { client: 7, person: Some(PersonId(id(LEADER))), retired: true });
     room.access(access(AgreementStatus::InDialogue, 2), &BTreeMap::new(), now(), &mut out);
-    assert_eq!(told(&out), ["reload"]);
+    assert_eq!(told(&out), ["reload", "1: AgreementChanged"]);
     out.clear();
     room.replayed(&log, now(), &mut out).unwrap();
     room.frame(leader, &typed(7, "ord og flere "), now(), &mut out);
@@ -741,12 +741,13 @@ fn s8_who_reads_along_stays_and_who_came_while_it_was_frozen_writes_on_the_same_
     let mut out = Vec::new();
     room.access(RoomAccess { freezes: 1, ..access(AgreementStatus::ReadyToSign, 1) }, &BTreeMap::new(), now(), &mut out);
     room.replayed(&disk.log(), now(), &mut out).unwrap();
-    assert_eq!(told(&out), ["reload", "1: ability", "2: ability"]);
+    assert_eq!(told(&out), ["reload", "1: ability", "2: ability", "1: AgreementChanged", "2: AgreementChanged"]);
     let head = join(&mut room, HEAD);
     out.clear();
     room.access(opened_again(2), &BTreeMap::new(), now(), &mut out);
     room.replayed(&disk.log(), now(), &mut out).unwrap();
-    assert_eq!(told(&out), ["reload", "1: closed 4000", "2: ability", "3: ability"]);
+    let wanted = ["reload", "1: closed 4000", "2: ability", "3: ability", "2: AgreementChanged", "3: AgreementChanged"];
+    assert_eq!(told(&out), wanted);
     room.frame(head, &typed(8, "efter "), now(), &mut out);
     assert_eq!(room.next_batch(now(), &mut out).expect("new words").rows.len(), 1);
 }

@@ -3,4 +3,4 @@
 /**
  * What came of a check.
  */
-export type CheckOutcome = "holds" | "waits" | "broken";
+export type CheckOutcome = "holds" | "waits" | "demonstration" | "broken";

@@ -38,9 +38,9 @@ revision: number,
  */
 at: string, 
 /**
- * When the person signed in for it.
+ * When the person signed in for it; absent: nobody did, it is only shown.
  */
-auth_time: string, 
+auth_time: string | null, 
 /**
  * The issuer that says so.
  */

@@ -12,7 +12,7 @@ export type Verification = {
  */
 kind: FileKind, 
 /**
- * Nothing in it is broken.
+ * Nothing in it is broken, and every approval in it was proven.
  */
 holds: boolean, 
 /**

@@ -93,6 +93,8 @@ export function reasonWords(line: CheckLine): string {
 			return line.outcome === 'waits' ? m.verify_waits_checkpoint() : m.verify_why_checkpoint();
 		case 'time_stamp':
 			return m.verify_why_time_stamp();
+		case 'demonstration':
+			return m.verify_why_shown();
 		case 'not_a_zip':
 			return m.verify_why_not_a_zip();
 		case 'too_large':
