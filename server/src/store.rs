@@ -132,7 +132,7 @@ impl Store {
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(5)
             .idle_timeout(std::time::Duration::from_secs(1))
-            .acquire_timeout(std::time::Duration::from_secs(120));
+            .acquire_timeout(std::time::Duration::from_mins(2));
         Self::new(pool.connect_with(connect.options([("role", "samspil_app")])).await.unwrap())
     }
 }

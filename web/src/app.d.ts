@@ -3,6 +3,10 @@ declare global {
 		interface Error {
 			message: string;
 		}
+		interface PageState {
+			/** Something lay over the page when this entry came into the history. */
+			over?: boolean;
+		}
 	}
 }
 

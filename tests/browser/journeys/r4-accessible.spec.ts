@@ -1,20 +1,7 @@
 /** R4: accessible live editing. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { AxeResults } from 'axe-core';
+import { findings } from '../axe.ts';
 import { expect, test, unique, type Visitor } from '../visit.ts';
 import { STATES } from './states.ts';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** What axe finds serious or worse, each with its first places. */
-async function findings({ page }: Visitor): Promise<string[]> {
-	await page.evaluate(AXE);
-	const { violations } = (await page.evaluate('axe.run({ resultTypes: ["violations"] })')) as AxeResults;
-	return violations
-		.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-		.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html.slice(0, 200)} (${failureSummary})`).join(' | ')}`);
-}
 
 for (const colorScheme of ['light', 'dark'] as const) {
 	test(`R4 axe finds nothing serious on any page in any state, ${colorScheme}`, async ({ visit }) => {
@@ -23,8 +10,6 @@ for (const colorScheme of ['light', 'dark'] as const) {
 		for (const { name, arrive, leave } of STATES) {
 			await test.step(name, async () => {
 				await arrive(visitor);
-				// What opens fades in, and half-faded words have half the contrast.
-				await visitor.page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState !== 'running'));
 				expect.soft(await findings(visitor), name).toEqual([]);
 				await leave?.(visitor);
 			});
@@ -204,6 +189,8 @@ test('R4 dialogs take the focus, are named in the page’s language and give the
 	}
 });
 
+const HERE_WHEN_I_CAME_MS = 2_000;
+
 /** Forty words by the other, in the section where I am. */
 const FORTY = Array.from({ length: 40 }, (_, index) => `ord${index}`).join(' ');
 
@@ -219,7 +206,8 @@ for (const [level, name, most] of [
 		await leader.text('Ledelsesinformation og opfølgning').click();
 		const heard = await leader.listen();
 		// Whoever comes within two seconds of me was here when I came, and is not told.
-		await leader.page.waitForTimeout(2_000);
+		const came = Date.now();
+		await expect.poll(() => Date.now() - came, { intervals: [100] }).toBeGreaterThan(HERE_WHEN_I_CAME_MS);
 
 		await head.open('p-chef-skole', 'Klitskolen');
 		await expect(leader.page.getByLabel('Til stede').getByRole('listitem')).toHaveCount(2);
@@ -267,4 +255,42 @@ test('R4 who is here, where, and what changed is told on demand', async ({ visit
 	await leader.page.keyboard.type('hvem er her');
 	await leader.page.keyboard.press('Enter');
 	await expect(dialog).toContainText('Ingen andre har skrevet, siden du sidst spurgte.');
+});
+
+test('R4 Back closes what lies over an agreement, then leads to where one was in it, and only then away', async ({ visit }) => {
+	const leader = await visit();
+	const { page } = leader;
+	await leader.signIn('p-l-fjordskolen');
+	const overview = page.url();
+	await page.getByRole('main').locator(`a[href^="${await leader.pathOf('Fjordskolen')}"]`).first().click();
+	await leader.ready();
+	const agreement = page.url();
+	const dialog = page.getByRole('dialog');
+
+	const help = page.getByRole('contentinfo').getByRole('button');
+	await help.click();
+	await expect(dialog).toBeVisible();
+	await page.goBack();
+	await expect(dialog).toHaveCount(0);
+	await expect(help).toBeFocused();
+	expect(page.url()).toBe(agreement);
+
+	// What was closed otherwise does not ask for a Back of its own.
+	await help.click();
+	await page.keyboard.press('Escape');
+	await expect(dialog).toHaveCount(0);
+
+	const outline = page.getByRole('navigation', { name: /^Indhold/ });
+	await outline.getByRole('link', { name: 'Rammer' }).click();
+	await expect(page).toHaveURL(/#rammer$/);
+	await outline.getByRole('link', { name: 'Værdierne hos os' }).click();
+	await expect(page).toHaveURL(/#vaerdier$/);
+	await page.goBack();
+	await expect(page).toHaveURL(/#rammer$/);
+	await expect(page.locator('#rammer h2')).toBeInViewport();
+	await page.goBack();
+	await expect(page).toHaveURL(agreement);
+	await page.goBack();
+	await expect(page).toHaveURL(overview);
+	await expect(page.getByRole('heading', { level: 1 })).toHaveText('Mandag den 23. november');
 });

@@ -1,6 +1,6 @@
 // What the page in view offers to the shell: things to go to and do, and what Ctrl+S answers.
 
-import { replaceState } from '$app/navigation';
+import { pushState, replaceState } from '$app/navigation';
 import { page as kit } from '$app/state';
 
 export type Command = {
@@ -27,11 +27,12 @@ export const page = new PageOffer();
 export function goTo(id: string): void {
 	const element = document.getElementById(id);
 	if (!element) return;
+	// *Back* leads to where one came from; what lay over the page when one chose is no such place. First, while one is still there.
+	if (location.hash !== `#${id}`) (kit.state.over ? replaceState : pushState)(`#${id}`, {});
 	element.scrollIntoView({ block: 'start' });
 	const heading = element.matches('h1,h2,h3') ? element : (element.querySelector<HTMLElement>('h1,h2,h3') ?? element);
 	if (!heading.hasAttribute('tabindex')) heading.setAttribute('tabindex', '-1');
 	heading.focus({ preventScroll: true });
-	if (location.hash !== `#${id}`) replaceState(`#${id}`, kit.state);
 }
 
 function visible(region: HTMLElement, selector: string): HTMLElement | undefined {
