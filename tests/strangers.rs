@@ -33,7 +33,7 @@ enum For {
     Socket,
 }
 
-const ROUTES: [(&str, &str, For); 39] = [
+const ROUTES: [(&str, &str, For); 40] = [
     ("GET", "/", For::Everybody(200)),
     ("GET", "/healthz", For::Everybody(200)),
     ("GET", "/readyz", For::Everybody(200)),
@@ -76,13 +76,16 @@ const ROUTES: [(&str, &str, For); 39] = [
     ("GET", "/api/documents/{id}/signing", For::Readers),
     ("GET", "/api/documents/{id}/signing/content", For::NotYet(404)),
     ("GET", "/api/documents/{id}/package", For::NotYet(409)),
+    // Its first revision was imported without its text.
+    ("GET", "/api/documents/{id}/revisions/{number}", For::NotYet(404)),
 ];
 
 /// Routes that change something, with a body that makes sense.
-const CHANGES: [(&str, &str, For); 19] = [
+const CHANGES: [(&str, &str, For); 20] = [
     // A file that is none is said to be none.
     ("POST", "/api/verifications", For::Everybody(200)),
     ("POST", "/api/documents/{id}/approvals", For::NotYet(409)),
+    ("POST", "/api/documents/{id}/revisions/{number}/restored", For::NotYet(409)),
     ("POST", "/api/documents/{id}/proposals", For::Readers),
     ("POST", "/api/documents/{id}/threads/read", For::Readers),
     ("POST", "/api/documents/{id}/threads", For::Commenters),
@@ -151,7 +154,7 @@ impl Fjordskolen {
             Some("comments") => self.comment,
             _ => self.document,
         };
-        route.replace("{id}", &id.to_string()).replace("{name}", "brev").replace("/invite", "/invite?code=x")
+        route.replace("{id}", &id.to_string()).replace("{name}", "brev").replace("{number}", "1").replace("/invite", "/invite?code=x")
     }
 }
 

@@ -39,6 +39,7 @@ mod people;
 mod plan;
 pub mod problem;
 mod proposals;
+mod revisions;
 mod signed_in;
 mod signoffs;
 mod texts;
@@ -122,6 +123,8 @@ fn described() -> OpenApiRouter<Parts> {
         .routes(routes!(signoffs::package))
         .routes(routes!(verifications::check))
         .routes(routes!(changes::changes))
+        .routes(routes!(revisions::one))
+        .routes(routes!(revisions::restored))
         .routes(routes!(life::freeze))
         .routes(routes!(life::reopen))
         .routes(routes!(life::renew))

@@ -32,6 +32,21 @@ pub(super) async fn freeze(store: &Store, document: DocumentId, limits: &Limits)
     Ok(Some(replayed.unwrap_or_else(|| Err(NotReplayed { seq: head, what: "it panicked".into() }))))
 }
 
+/// What a document said at this place in its log. `None`: there is no such document, or its log does not go so far.
+pub(super) async fn text_at(
+    store: &Store,
+    document: DocumentId,
+    seq: u64,
+    limits: &Limits,
+) -> store::Result<Option<Result<Content, NotReplayed>>> {
+    let Some(mut log) = store.whole_log(document).await?.filter(|log| log.head >= seq) else { return Ok(None) };
+    log.rows.retain(|row| row.seq <= seq);
+    log.head = seq;
+    let limits = limits.clone();
+    let replayed = beside_rooms(move || replay(&log, &limits)).await;
+    Ok(Some(replayed.unwrap_or_else(|| Err(NotReplayed { seq, what: "it panicked".into() })).map(|frozen| frozen.content)))
+}
+
 fn replay(log: &WholeLog, limits: &Limits) -> Result<Frozen, NotReplayed> {
     for (expected, row) in (1..).zip(&log.rows) {
         if row.seq != expected {

@@ -33,6 +33,7 @@ use crate::{
     auth::Sessions,
     clock::Clock,
     config::Limits,
+    content::Content,
     domain::ids::{DocumentId, PersonId, SessionId},
     store::{self, Store},
 };
@@ -195,6 +196,11 @@ impl Rooms {
     /// What a document's whole log says, made anew beside its room, and without holding a lock. `None`: there is no such document.
     pub async fn frozen(&self, document: DocumentId) -> store::Result<Option<Result<Frozen, NotReplayed>>> {
         frozen::freeze(&self.around.store, document, &self.around.limits).await
+    }
+
+    /// What a document said at this place in its log, made anew from the log. `None`: there is no such place.
+    pub async fn text_at(&self, document: DocumentId, seq: u64) -> store::Result<Option<Result<Content, NotReplayed>>> {
+        frozen::text_at(&self.around.store, document, seq, &self.around.limits).await
     }
 
     async fn ask<T>(&self, document: DocumentId, question: impl Fn(oneshot::Sender<T>) -> Input) -> Result<T, Unavailable> {

@@ -184,6 +184,25 @@ pub async fn freeze(transaction: &mut Transaction, act: Act, text: &FrozenText, 
     Ok(revision)
 }
 
+/// Somebody brought the words of an older revision back, by writing them.
+pub async fn restored(transaction: &mut Transaction, act: Act, revision: u32) -> Result<()> {
+    let event = Event {
+        agreement: act.agreement,
+        document: act.document,
+        kind: "restored",
+        person: Some(act.by),
+        at: act.at,
+        to: None,
+        revision: Some(revision),
+        party: None,
+        reason: None,
+        case_number: None,
+        error: None,
+        body: json!({ "document": act.document.0, "revision": revision }),
+    };
+    record(transaction, &event).await
+}
+
 /// Opens the document to words again: every signature on it lapses, for good. Answers whose did.
 pub async fn reopen(transaction: &mut Transaction, act: Act, reason: &Reason) -> Result<Vec<PersonId>> {
     sqlx::query!("UPDATE document SET status = 'reopened', access_version = access_version + 1 WHERE id = $1", act.document.0)

@@ -44,6 +44,8 @@ async function takeBack(visitor: Visitor, reason: string): Promise<void> {
 	await expect(dialog(visitor)).toHaveCount(0);
 }
 
+const mark = ({ page }: Visitor, words: string) => page.locator('mark.comment-mark', { hasText: words }).first();
+const loose = ({ page }: Visitor) => page.getByRole('region', { name: 'Løsrevne' });
 const words = (visitor: Visitor): Locator => visitor.page.locator('.write').first();
 
 test('R2 what is missing is said with a link, the text is frozen with the keyboard, and nobody writes in it any more', async ({ visit }) => {
@@ -137,6 +139,68 @@ test('R2 words typed without a network before the freeze are kept as proposed wo
 	await leader.acknowledged();
 	await expect(words(head)).toContainText(after);
 	await expect(words(head)).not.toContainText(before);
+});
+
+test('R3 R7 bringing an older text back keeps threads and unsent words, is on record once, and is undone like any edit', async ({ visit }) => {
+	const [leader, head] = await parties(visit);
+	const [stays, later, last] = [unique('bliver'), unique('senere'), unique('sidst')];
+	await leader.writeIn(TASK, ` Her ${stays} altid.`);
+	await leader.acknowledged();
+	await freeze(leader);
+	await takeBack(head, 'Vi mangler at tale om natholdet.');
+	await leader.writeIn(TASK, ` Det ${later} gik.`);
+	await leader.acknowledged();
+	for (const quote of [stays, later]) {
+		const status = await leader.page.evaluate(async (quote) => {
+			const view = await (await fetch(`/api/agreements/${location.pathname.split('/').pop()}`)).json();
+			// A position that is not here: the words are found by themselves, because they stand once.
+			const about = { kind: 'words', field: 'section:kerneopgave', start: 'AGMFAA==', end: 'AGMJQQ==', quote };
+			const body = JSON.stringify({ id: crypto.randomUUID(), about, body: `Hvad med ${quote}?` });
+			const path = `/api/documents/${view.summary.document_id}/threads`;
+			return (await fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status;
+		}, quote);
+		expect(status).toBe(201);
+		await expect(mark(head, quote)).toBeVisible();
+	}
+
+	// While the leader's last words are on their way, the head brings back what was frozen.
+	await leader.context.setOffline(true);
+	await leader.writeIn(TASK, ` ${last}`);
+	await expect(leader.save).toHaveClass(/unsaved/);
+	await head.page.getByRole('button', { name: 'Historik' }).click();
+	const older = dialog(head).getByRole('button', { name: /^Hent denne version tilbage/ });
+	await older.first().focus();
+	await head.page.keyboard.press('Enter');
+	await expect(dialog(head)).toHaveCount(0);
+	await expect(head.page.getByRole('status').filter({ hasText: 'er hentet tilbage' })).toBeVisible();
+	await expect(head.text(TASK)).not.toContainText(later);
+	await head.acknowledged();
+	await leader.context.setOffline(false);
+	await leader.acknowledged();
+	for (const one of [leader, head]) {
+		await expect(one.text(TASK)).toContainText(last);
+		await expect(one.text(TASK)).not.toContainText(later);
+		await expect(mark(one, stays)).toBeVisible();
+		await expect(loose(one)).toContainText(later);
+		await expect(loose(one)).not.toContainText(stays);
+	}
+	expect(await leader.text(TASK).textContent()).toBe(await head.text(TASK).textContent());
+
+	await leader.page.getByRole('button', { name: 'Historik' }).click();
+	const said = dialog(leader).getByRole('listitem').filter({ hasText: 'blev hentet tilbage' });
+	await expect(said).toHaveCount(1);
+	await expect(said).toContainText('Gunnar Tænkelund');
+	await leader.page.keyboard.press('Escape');
+
+	// Undone like any edit, its words come back, and their thread with them; what the other wrote meanwhile stays.
+	await head.text(TASK).focus();
+	await head.page.keyboard.press('Control+z');
+	for (const one of [leader, head]) {
+		await expect(one.text(TASK)).toContainText(later);
+		await expect(one.text(TASK)).toContainText(last);
+		await expect(mark(one, later)).toBeVisible();
+		await expect(loose(one)).toHaveCount(0);
+	}
 });
 
 test('R2 a new version begins with the signed text, shows what is changed, and the signed one stays in force', async ({ visit }) => {

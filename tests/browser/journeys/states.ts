@@ -165,6 +165,20 @@ export const STATES: readonly State[] = [
 		leave: closeDialog
 	},
 	{
+		name: 'an earlier text to bring back',
+		arrive: async (visitor) => {
+			// No agreement of the demo's is a draft again after it was frozen.
+			const revision = { number: 2, seq: 9, content_sha256: '0'.repeat(64), label: null, frozen: true, person: null, at: '2026-11-20T09:00:00Z' };
+			await visitor.page.route('**/versions', (route) => route.fulfill({ json: [revision] }));
+			await visitor.page.getByRole('button', { name: /^(Historik|History)/ }).click();
+			await expect(dialog(visitor).getByRole('button', { name: /^(Hent denne|Bring this)/ })).toBeVisible();
+		},
+		leave: async (visitor) => {
+			await visitor.page.unroute('**/versions');
+			await closeDialog(visitor);
+		}
+	},
+	{
 		name: 'choosing what a goal is connected to',
 		arrive: async (visitor) => {
 			await visitor.page.locator('article.goal .more button[aria-haspopup="dialog"]').first().click();

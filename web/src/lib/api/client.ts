@@ -27,6 +27,13 @@ export async function getOrKept<T>(person: string, path: string): Promise<Answer
 	}
 }
 
+/** What is no JSON, byte by byte. */
+export async function getBytes(path: string): Promise<Uint8Array> {
+	const response = await reach('GET', path, undefined, {});
+	if (!response.ok) throw problemOf(response.status, (await response.json().catch(() => null)) as never);
+	return new Uint8Array(await response.arrayBuffer());
+}
+
 export async function post<T>(path: string, body: unknown): Promise<T> {
 	return (await call('POST', path, body)) as T;
 }
@@ -45,17 +52,7 @@ export async function remove(path: string): Promise<void> {
 }
 
 async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<unknown> {
-	let response: Response;
-	try {
-		response = await fetch(path, {
-			method,
-			credentials: 'same-origin',
-			headers: { accept: 'application/json', ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-			...(body === undefined ? {} : { body: JSON.stringify(body) })
-		});
-	} catch {
-		throw new ApiError('offline', 0, null);
-	}
+	const response = await reach(method, path, body, { accept: 'application/json', ...headers });
 	if (response.status === 204) return undefined;
 	let json: unknown = null;
 	try {
@@ -65,4 +62,17 @@ async function call(method: string, path: string, body?: unknown, headers: Recor
 	}
 	if (!response.ok) throw problemOf(response.status, json as never);
 	return json;
+}
+
+async function reach(method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> {
+	try {
+		return await fetch(path, {
+			method,
+			credentials: 'same-origin',
+			headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+			...(body === undefined ? {} : { body: JSON.stringify(body) })
+		});
+	} catch {
+		throw new ApiError('offline', 0, null);
+	}
 }

@@ -15,6 +15,7 @@ import * as goals from './goals';
 import type { Goal, IndicatorValues, Relation } from './goals';
 import { deleteLocalCopy, localCopiesOf, LocalCopy, type Words } from './local-copy';
 import type { Peer } from './presence';
+import { replant } from './replant';
 import { Replica, type ReplicaOptions, type Trouble } from './replica';
 
 export type LiveEvent =
@@ -152,6 +153,24 @@ export class LiveDocument {
 	}
 
 	// ---- my own words
+
+	/**
+	 * Brings an older text back, given as the update of a document of its own: as an edit of mine that changes what differs and nothing
+	 * else, one step of undo. `false`: nothing differs.
+	 */
+	restore(older: Uint8Array): boolean {
+		let changed = false;
+		this.change((doc) => {
+			const before = new Y.Doc();
+			Y.applyUpdate(before, older);
+			const differs = () => (changed = true);
+			doc.on('update', differs);
+			replant(doc, before, goals.ME);
+			doc.off('update', differs);
+			before.destroy();
+		});
+		return changed;
+	}
 
 	undo(): boolean {
 		return this.editable && this.replica.undo.undo() !== null;

@@ -1,6 +1,7 @@
 /**
  * My unsaved words under a new client id. The blocks of a refused id can never be sent, so the same difference is made again: on a
  * document that holds only what the server has, each place is brought to how I saw it, and the CRDT merges that like any edit.
+ * In the same way an older text is brought back: what is the same keeps its identity, and with it its threads.
  */
 import { initProseMirrorDoc, updateYFragment } from 'y-prosemirror';
 import * as Y from 'yjs';
