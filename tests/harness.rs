@@ -11,6 +11,7 @@ mod seed;
 mod server;
 
 pub use browser::{Answer, Browser, Socket};
+pub use database::demo_now;
 pub use line::{AtCommit, DatabaseLine, Weather};
 pub use live::{DEADLINE, Door, Live, first_section, first_text};
 pub use party::{Counter, Party, words};

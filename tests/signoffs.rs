@@ -4,12 +4,13 @@
 use openidconnect::reqwest::Method;
 use samspil_evidence::verify::{Outcome, verify};
 use samspil_server::config::{AskedAs, Limits};
+use samspil_server::domain::ids::DocumentId;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Browser, OddProvider, TestServer};
+use crate::harness::{Answer, Browser, OddProvider, TestServer, demo_now};
 
 /// Leads Borgerservice, whose agreement is frozen and waits for both.
 const LEADER: &str = "p-l-borgerservice";
@@ -452,6 +453,39 @@ async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_
     assert_eq!(refused(&prove(&mut director, &there).await), "not_a_party");
     assert_eq!(world.signatures(document).await, 1);
     connection.close().await.unwrap();
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_what_an_old_key_sealed_holds_after_the_key_was_changed() {
+    let world = World::new().await;
+    let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
+    let document = leader.document_of(UNIT).await;
+    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
+        world.provider.signs_in(person);
+        // How long it takes from the answer of the provider to the page that says so. It decides nothing; `cargo test --release
+        // -p samspil-tests --test all signoffs::r2_what_an_old_key -- --nocapture` prints what a release build takes.
+        let there = press(browser, document).await;
+        let ours = browser.go(&there).await.header("location").to_owned();
+        let begun = Instant::now();
+        assert!(browser.go(&ours).await.header("location").ends_with("?signed=1"));
+        assert!(signing(browser, document).await["refused"] == "already_signed");
+        println!("signature accepted, callback to page: {:?}", begun.elapsed());
+    }
+    let before = leader.get(&format!("/api/documents/{document}/package")).await.body;
+    let old = world.server.notary().await.keys().seal().public();
+
+    let notary = world.server.notary_under_a_new_key().await;
+    let new = notary.keys().seal().public();
+    assert_ne!(old, new);
+    assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new());
+    let after = notary.package(DocumentId(document), None, demo_now()).await.unwrap();
+    let (before, known) = (verify(&before, Some(&[old.clone()])), [old.clone(), new.clone()]);
+    assert!(before.holds() && before.key == Some(old.kid()), "{:?}", before.lines);
+    let report = verify(&after, Some(&known));
+    assert!(report.holds() && report.key == Some(new.kid()), "what is sealed now is sealed with the new key: {:?}", report.lines);
+    // The old one goes along: without it what it sealed could not be checked.
+    assert!(!verify(&after, Some(&[new])).holds() && !verify(&after, Some(&[old])).holds());
     world.server.stop().await;
 }
 

@@ -43,6 +43,26 @@ pub struct Places {
     pub token: Option<Secret>,
 }
 
+impl Places {
+    /// Where each key comes from, in words, before anything starts; an error where what is there is no key.
+    pub fn told(&self) -> Result<[String; 2], Error> {
+        let told = |setting, name, file: &str, wrong: fn(&str) -> Option<&'static str>| {
+            let (what, text) = found(setting, name, &self.data_dir.join(file))?;
+            match text {
+                None => Ok(format!("{what} is made at the first start, unless {name} is set; it belongs in the backup")),
+                Some(text) => match wrong(&text) {
+                    Some(expected) => Err(Error::NotAKey { what, expected }),
+                    None => Ok(format!("{what} is read; it belongs in the backup")),
+                },
+            }
+        };
+        Ok([
+            told(self.seal.as_ref(), "SAMSPIL_SEAL_KEY", SEAL_FILE, wrong_seal_key)?,
+            told(self.token.as_ref(), "SAMSPIL_TOKEN_KEY", TOKEN_FILE, wrong_token_key)?,
+        ])
+    }
+}
+
 /// The keys.
 #[derive(Debug)]
 pub struct Keys {
@@ -253,7 +273,49 @@ fn random<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
     use super::*;
+
+    #[sqlx::test(migrations = "../migrations")]
+    async fn a_start_with_wrong_or_unreadable_or_other_keys_is_refused_in_words(_: PgPoolOptions, options: PgConnectOptions) {
+        let store = Store::as_app(options).await;
+        let data_dir = std::env::temp_dir().join(format!("samspil-keys-tests-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&data_dir);
+        fs::create_dir_all(&data_dir).unwrap();
+        let places = Places { data_dir: data_dir.clone(), seal: None, token: None };
+        let file = data_dir.join(SEAL_FILE);
+        let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let refused = async || Keys::open(&places, &store, now).await.unwrap_err().to_string();
+
+        assert!(places.told().unwrap().iter().all(|key| key.contains("is made at the first start")));
+        // Not even root reads a directory as a file.
+        fs::create_dir(&file).unwrap();
+        let said = format!("the key file {} cannot be read or made", file.display());
+        assert_eq!((refused().await, places.told().unwrap_err().to_string()), (said.clone(), said));
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, "nøgle").unwrap();
+        let said = format!("{} is not {SEAL_EXPECTED}", file.display());
+        assert_eq!((refused().await, places.told().unwrap_err().to_string()), (said.clone(), said));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "nøgle", "nothing is written over");
+        fs::remove_file(&file).unwrap();
+
+        let first = Keys::open(&places, &store, now).await.unwrap().seal().public().kid();
+        assert!(places.told().unwrap().iter().all(|key| key.contains("is read")));
+        let old = fs::read_to_string(&file).unwrap();
+        let new = SealKey::from_seed([7; 32]);
+        // Gone, or another one: it says which key is wanted and what to do.
+        fs::remove_file(&file).unwrap();
+        assert!(refused().await.contains(&format!("made with the key {first}, and SAMSPIL_SEAL_KEY")));
+        fs::write(&file, new.to_pem()).unwrap();
+        assert!(refused().await.contains("put the old key below the new one"));
+        // Changed as it is to be changed: from now on the new one seals, and then it is the one that is wanted.
+        fs::write(&file, format!("{}{old}", new.to_pem())).unwrap();
+        assert_eq!(Keys::open(&places, &store, now).await.unwrap().seal().public().kid(), new.public().kid());
+        fs::write(&file, &old).unwrap();
+        assert!(refused().await.contains(&new.public().kid()));
+        fs::remove_dir_all(&data_dir).unwrap();
+    }
 
     fn token_keys(numbers: &[u8]) -> TokenKeys {
         let lines: Vec<String> = numbers.iter().map(|number| BASE64_STANDARD.encode([*number; 32])).collect();

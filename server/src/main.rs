@@ -181,7 +181,11 @@ async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 
 fn check_config(settings: &Settings) -> anyhow::Result<()> {
     let config = settings.check()?;
-    println!("The settings are in order.\n\n{config:#?}\n\nLimits that differ from their default:");
+    println!("The settings are in order.\n\n{config:#?}\n\nKeys:");
+    for key in settings.check_keys()?.told()? {
+        println!("  {key}");
+    }
+    println!("\nLimits that differ from their default:");
     for (setting, value, default) in config.limits.list().into_iter().filter(|(_, value, default)| value != default) {
         println!("  {setting}={value} (default {default})");
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use samspil_evidence::seal::SealKey;
 use samspil_server::app::{App, Running};
 use samspil_server::bench::{self, Wanted};
 use samspil_server::clock::Clock;
@@ -87,6 +88,14 @@ impl TestServer {
         let places = Places { data_dir: self.data_dir.path().to_owned(), seal: None, token: None };
         let keys = Keys::open(&places, &store, self.clock.now()).await.unwrap();
         Notary::new(store, keys.into(), self.running.public_url())
+    }
+
+    /// The same, after a new key was put on top of the one that has sealed so far.
+    pub async fn notary_under_a_new_key(&self) -> Notary {
+        let file = self.data_dir.path().join("seal-key.pem");
+        let old = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{}{old}", SealKey::from_seed([9; 32]).to_pem())).unwrap();
+        self.notary().await
     }
 
     /// Stops it and starts it again, on the same database and at the same address.
