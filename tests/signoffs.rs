@@ -480,7 +480,7 @@ async fn r2_what_an_old_key_sealed_holds_after_the_key_was_changed() {
     assert_ne!(old, new);
     assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new());
     let after = notary.package(DocumentId(document), None, demo_now()).await.unwrap();
-    let (before, known) = (verify(&before, Some(&[old.clone()])), [old.clone(), new.clone()]);
+    let (before, known) = (verify(&before, Some(std::slice::from_ref(&old))), [old.clone(), new.clone()]);
     assert!(before.holds() && before.key == Some(old.kid()), "{:?}", before.lines);
     let report = verify(&after, Some(&known));
     assert!(report.holds() && report.key == Some(new.kid()), "what is sealed now is sealed with the new key: {:?}", report.lines);

@@ -3,6 +3,46 @@
 
 use serde_json::Value;
 
+/// How deeply what is read may be nested: a live text of the greatest depth that is admitted (`type_depth_max`) takes twice that and a
+/// little, and whoever reads it goes down with it, so what a stranger hands in may not be of any depth.
+const DEPTH_MAX: usize = 512;
+
+/// Reads JSON as deep as any text that was admitted may be; the library alone would stop at 128, in the midst of one.
+///
+/// # Errors
+///
+/// What is no JSON, or nested more than 512 deep.
+pub fn from_slice(bytes: &[u8]) -> serde_json::Result<Value> {
+    if deepest(bytes) > DEPTH_MAX {
+        return Err(serde::de::Error::custom("nested too deep"));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    reader.disable_recursion_limit();
+    let value = serde::Deserialize::deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// How many brackets are open at most; of what is no JSON never less than a reader would open.
+fn deepest(bytes: &[u8]) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b']' | b'}' if !quoted => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// The one spelling of this value.
 ///
 /// # Panics
@@ -98,6 +138,16 @@ mod tests {
     #[test]
     fn whole_numbers_and_nesting() {
         assert_eq!(spelled(&json!({"b": [1, -2, {"z": null, "a": true}], "a": {}})), r#"{"a":{},"b":[1,-2,{"a":true,"z":null}]}"#);
+    }
+
+    #[test]
+    fn what_is_admitted_is_read_and_what_would_fill_the_stack_is_not() {
+        let nested = |depth: usize| [vec![b'['; depth], br#""[[\"[""#.to_vec(), vec![b']'; depth]].concat();
+        let deep = nested(DEPTH_MAX);
+        assert_eq!(to_vec(&from_slice(&deep).unwrap()), deep);
+        assert!(from_slice(&nested(DEPTH_MAX + 1)).is_err());
+        assert!(from_slice(&vec![b'['; 1 << 20]).is_err());
+        assert!(from_slice(b"[] []").is_err());
     }
 
     #[test]

@@ -395,7 +395,7 @@ fn text<'p>(package: &'p Package, name: &str) -> Result<&'p str, Reason> {
 fn read<T: serde::de::DeserializeOwned>(package: &Package, name: &str) -> Result<T, Reason> {
     let bytes = file(package, name)?;
     let spelling = || Reason::Spelling(name.to_owned());
-    let value: Value = serde_json::from_slice(bytes).map_err(|_| spelling())?;
+    let value = canonical::from_slice(bytes).map_err(|_| spelling())?;
     if has_fractions(&value) || canonical::to_vec(&value) != bytes {
         return Err(spelling());
     }

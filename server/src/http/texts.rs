@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use samspil_evidence::canonical;
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -18,7 +19,7 @@ pub(super) async fn filled(rooms: &Rooms, document: DocumentId) -> Result<BTreeS
 
 /// The same of canonical content that is at hand.
 pub(super) fn filled_in(content: &[u8]) -> Result<BTreeSet<String>, Problem> {
-    let content: Value = serde_json::from_slice(content).map_err(|error| {
+    let content = canonical::from_slice(content).map_err(|error| {
         tracing::error!(%error, "canonical content is not JSON");
         Problem::internal()
     })?;
@@ -55,6 +56,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn words_are_found_as_deep_as_a_text_may_be() {
+        let item = |inner: Value| json!({ "type": "bullet_list", "content": [{ "type": "list_item", "content": [inner] }] });
+        let deepest = (0..32).fold(json!({ "type": "paragraph", "content": [{ "type": "text", "text": "ord" }] }), |inner, _| item(inner));
+        let content = json!({ "sections": { "focus": [deepest] } }).to_string();
+        assert_eq!(filled_in(content.as_bytes()).unwrap(), BTreeSet::from(["focus".to_owned()]));
+    }
 
     #[test]
     fn blank_paragraphs_lists_and_tables_say_nothing() {
