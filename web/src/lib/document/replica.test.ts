@@ -229,7 +229,8 @@ describe('the line breaks', () => {
 		room.dead = false;
 		await settled(hanne);
 		const sent = room.received.slice(before);
-		expect(sent.length).toBeGreaterThan(5);
+		// 5 kB of words alone; what names their places takes as much again, more or less by the client's id.
+		expect(sent.length).toBeGreaterThan(2);
 		expect(sent.every((update) => update.length < room.frameBytesMax)).toBe(true);
 		expect(sent.flatMap((update) => Y.decodeUpdate(update).structs).filter((block) => block instanceof Y.Skip)).toEqual([]);
 		expect([hanne.kept, hanne.generation]).toEqual([[], 0]);
