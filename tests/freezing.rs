@@ -9,6 +9,7 @@ use samspil_server::stop_points::StopPoint;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
+use yrs::{TransactionMut, XmlElementPrelim, XmlElementRef, XmlFragment as _, XmlFragmentRef, XmlTextPrelim};
 
 use crate::harness::{Answer, Browser, Door, Live, ServerProcess, TestServer, first_section, people};
 
@@ -380,6 +381,49 @@ async fn a_server_that_dies_while_it_freezes_has_frozen_or_has_not() {
         }
     }
     server.terminate().await;
+}
+
+/// Lists in lists, so many of them, with a word in the last but one.
+fn lists_in_lists(deep: usize) -> impl FnOnce(&XmlFragmentRef, &mut TransactionMut<'_>) {
+    move |section, transaction| {
+        let mut item: Option<XmlElementRef> = None;
+        for at in 0..deep {
+            let list = XmlElementPrelim::empty("bullet_list");
+            let list = match item {
+                Some(item) => item.push_back(transaction, list),
+                None => section.push_back(transaction, list),
+            };
+            let inner = list.push_back(transaction, XmlElementPrelim::empty("list_item"));
+            let paragraph = inner.push_back(transaction, XmlElementPrelim::empty("paragraph"));
+            if at + 2 == deep {
+                paragraph.push_back(transaction, XmlTextPrelim::new("dybt nede"));
+            }
+            item = Some(inner);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deepest_text_that_is_admitted_is_shown_frozen_and_printed() {
+    let server = TestServer::start().await;
+    let (mut leader, mut head, document) = parties(&server).await;
+    let section = first_section(&leader.content(document).await);
+    let mut writers = [Live::open(leader.door(document)).await, Live::open(leader.door(document)).await];
+    for (writer, deep) in writers.iter_mut().zip([32, 31]) {
+        let fragment = writer.doc.get_or_insert_xml_fragment(format!("section:{section}"));
+        writer.change(|transaction| lists_in_lists(deep)(&fragment, transaction)).await;
+        writer.until_settled().await;
+    }
+    let [deeper, deepest] = &writers;
+    assert_eq!(deeper.refused.iter().map(|refused| refused.code).collect::<Vec<_>>(), [RefusalCode::TooLarge]);
+    assert!(deepest.refused.is_empty() && deepest.says("dybt nede"));
+    assert!(page(&mut leader, document).await["summary"].is_object());
+    let frozen = freeze(&mut head, document).await;
+    assert_eq!(frozen["content_sha256"], hash_of(&leader.content(document).await));
+    assert!(page(&mut head, document).await["summary"].is_object());
+    let paper = head.get(&format!("/api/documents/{document}/pdf")).await;
+    assert_eq!((paper.status, &paper.body[..5]), (200, &b"%PDF-"[..]));
+    server.stop().await;
 }
 
 /// How long a freeze takes, from the click to the answer. It decides nothing; `cargo test --release -p samspil-tests --test all

@@ -318,7 +318,8 @@ fn content(reader: &mut Reader<'_>, kind: u8, limits: &UpdateLimits) -> Result<(
 }
 
 fn new_type(reader: &mut Reader<'_>, limits: &UpdateLimits) -> Result<Content, Refusal> {
-    match reader.varuint()? {
+    // One byte, as yrs reads it; Yjs would take a longer spelling of the same number too.
+    match reader.u8()? {
         1 => Ok(Content::Map),
         3 => Ok(Name::of(short(reader, limits)?).map_or(Content::Foreign, Content::Element)),
         4 => Ok(Content::Fragment),

@@ -288,7 +288,7 @@ fn f6_a_thousand_documents_say_the_same_in_the_browsers_library_and_here() {
 fn known_killers_are_refused_or_harmless() {
     let honest = recordings(HONEST);
     let killers = killers();
-    assert!(killers.len() >= 14);
+    assert!(killers.len() >= 15);
     for recording in &honest {
         let mut world = play(recording);
         world.outcome.clear();

@@ -316,6 +316,17 @@ fn r3_values_are_not_nested_beyond_the_limit() {
 }
 
 #[test]
+fn r2_a_kind_of_type_is_one_byte() {
+    let index = open(&seed());
+    let heading = |kind: &[u8]| {
+        let name: &[u8] = b"\x07heading";
+        Bytes::from([&[1, 1, 5, 0][..], b"\x07\x01\x13section:kerneopgave", kind, name, &[0]].concat())
+    };
+    assert!(index.admit(&heading(&[3]), &Party, &LIMITS).is_ok());
+    refused(index.admit(&heading(&[0x83, 0]), &Party, &LIMITS), 2, RefusalCode::Malformed);
+}
+
+#[test]
 fn r2_no_null_characters() {
     let index = open(&seed());
     let mine = replica(&seed(), 7);
