@@ -168,7 +168,7 @@ test('R3 R7 bringing an older text back keeps threads and unsent words, is on re
 	await leader.writeIn(TASK, ` ${last}`);
 	await expect(leader.save).toHaveClass(/unsaved/);
 	await head.page.getByRole('button', { name: 'Historik' }).click();
-	const older = dialog(head).getByRole('button', { name: /^Hent denne version tilbage/ });
+	const older = dialog(head).getByRole('button', { name: /^Hent denne udgave tilbage/ });
 	await older.first().focus();
 	await head.page.keyboard.press('Enter');
 	await expect(dialog(head)).toHaveCount(0);
