@@ -1,5 +1,5 @@
-//! Mail: settles for everybody what they are to be told by mail, and sends it. What somebody has read meanwhile is not mailed; what comes
-//! close together is one mail; what they may not see at the moment of sending is told to nobody.
+//! Mail: settles for everybody what they are to be told by mail, and sends it. What somebody has read meanwhile is not mailed, unless it
+//! concerns a signature of theirs; what comes close together is one mail; what they may not see at the moment of sending is told to nobody.
 //!
 //! Notifications are written in the transaction of what happened, mails in the transaction that settles them, and a mail is sent until the
 //! mail server has taken it. So a crash at any moment loses none, and at most the same mail goes twice under one Message-ID.
@@ -171,14 +171,16 @@ impl Postman {
         Ok(())
     }
 
-    /// The mail that tells a person of these, as far as they have not seen them and may see them now.
+    /// The mail that tells a person of these, as far as they may see them now and have not seen them. What concerns their signature is
+    /// mailed although they have seen it: a list that somebody opened is not a letter in their hands.
     async fn write(&self, person: PersonId, told: &[&Unsettled]) -> store::Result<Option<NewMail>> {
         let Some((Some(recipient), given_name)) = self.store.address(person).await? else { return Ok(None) };
         let visible = self.visible(person, told).await?;
         let wanted: Vec<_> = told.iter().filter(|one| visible.contains(&one.document)).map(|one| one.id).collect();
         // They are the newest unsettled ones, and whatever is older has been settled.
         let rows = self.store.notices(person, None, i64::try_from(TOLD_MAX * 4).unwrap_or(i64::MAX)).await?;
-        let mut rows: Vec<NoticeRow> = rows.into_iter().filter(|row| row.unread && wanted.contains(&row.id)).collect();
+        let mut rows: Vec<NoticeRow> =
+            rows.into_iter().filter(|row| (row.unread || notice::ALWAYS.contains(&row.kind)) && wanted.contains(&row.id)).collect();
         if rows.is_empty() {
             return Ok(None);
         }

@@ -199,6 +199,22 @@ async fn r3_what_was_read_or_may_not_be_seen_any_more_is_not_mailed(pool: PgPool
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn r2_what_concerns_a_signature_is_mailed_although_it_was_read(pool: PgPool) {
+    let world = World::new(pool, MailServer::start(0, "").await).await;
+    for (mails, kind) in notice::ALWAYS.into_iter().enumerate() {
+        let minute = i64::try_from(mails).unwrap() * 10;
+        let read = world.happens(kind, at(minute)).await;
+        let mut transaction = world.store.begin().await.unwrap();
+        store::notices::read_up_to(&mut transaction, world.leader, read, at(minute)).await.unwrap();
+        transaction.commit().await.unwrap();
+        world.round(at(minute)).await;
+        assert_eq!(world.server.kept().len(), mails + 1, "{kind:?}");
+        world.round(at(minute + 5)).await;
+        assert_eq!(world.server.kept().len(), mails + 1, "{kind:?}, once");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_mail_server_that_is_busy_is_tried_again_and_gets_the_mail_once(pool: PgPool) {
     let world = World::new(pool, MailServer::start(2, "451 busy").await).await;
     world.happens(NoticeKind::Mention, at(0)).await;
