@@ -1,5 +1,5 @@
 //! Many people at once, for a short while: nothing is lost, and everybody agrees with the disk. What is measured is printed; `make bench`
-//! is where figures are taken. F7, F8 and F14 of reliability-security §7 in their push size.
+//! is where figures are taken. F7, F8 and F14 of reliability-security §7; `SAMSPIL_FAULTS=10` has them write ten times as long.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::harness::{Live, Prepared, TestServer, first_section};
+use crate::harness::{Live, Prepared, TestServer, faults, first_section};
 
 /// p50, p95, p99.
 fn spread(mut durations: Vec<Duration>) -> String {
@@ -66,7 +66,7 @@ async fn g1_g3_f7_five_hundred_people_in_a_hundred_documents_write_and_nothing_i
     const WRITERS: u32 = 5;
     /// Each writes a word every two seconds: 250 a second together.
     const EVERY: Duration = Duration::from_secs(2);
-    const WORDS: usize = 6;
+    let words = 6 * faults();
     let server = TestServer::start().await;
     let mut tables = JoinSet::new();
     for (number, Prepared { doors, .. }) in server.prepare(DOCUMENTS, WRITERS, 0).await.into_iter().enumerate() {
@@ -78,12 +78,12 @@ async fn g1_g3_f7_five_hundred_people_in_a_hundred_documents_write_and_nothing_i
                     // Spread over the interval, as people are.
                     let first = EVERY * u32::try_from((number * 7 + seat * 100) % 500).unwrap() / 500;
                     tokio::time::sleep(first).await;
-                    let took = write(&mut live, &format!("p {seat}"), WORDS, Some(EVERY)).await;
+                    let took = write(&mut live, &format!("p {seat}"), words, Some(EVERY)).await;
                     (live, took)
                 });
             }
             let (mut replicas, took): (Vec<Live>, Vec<_>) = seats.join_all().await.into_iter().unzip();
-            agree(&mut replicas, WRITERS as usize * WORDS).await;
+            agree(&mut replicas, WRITERS as usize * words).await;
             took.concat()
         });
     }
@@ -96,14 +96,14 @@ async fn g1_g3_f7_five_hundred_people_in_a_hundred_documents_write_and_nothing_i
 async fn g1_g3_f8_fifty_write_in_one_document_and_two_hundred_read_it_and_all_agree() {
     const WRITERS: u32 = 50;
     const READERS: u32 = 200;
-    const WORDS: usize = 10;
+    let words = 10 * faults();
     let server = TestServer::start().await;
     let prepared = server.prepare(1, WRITERS, READERS).await.remove(0);
     let mut opening = JoinSet::new();
     for (seat, door) in prepared.doors.into_iter().enumerate() {
         opening.spawn(async move { (seat, Live::open(door).await) });
     }
-    let every_word = WRITERS as usize * WORDS;
+    let every_word = WRITERS as usize * words;
     let written = Arc::new(Semaphore::new(0));
     let mut talking = JoinSet::new();
     for (seat, mut live) in opening.join_all().await {
@@ -111,7 +111,7 @@ async fn g1_g3_f8_fifty_write_in_one_document_and_two_hundred_read_it_and_all_ag
         talking.spawn(async move {
             let mut took = Vec::new();
             if seat < WRITERS as usize {
-                took = write(&mut live, &format!("p {seat}"), WORDS, None).await;
+                took = write(&mut live, &format!("p {seat}"), words, None).await;
                 written.add_permits(1);
             }
             // Who has nothing to say listens, until the last one has written.

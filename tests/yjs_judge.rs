@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::harness::{TestServer, people};
+use crate::harness::{TestServer, faults, people};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g3_f6_yjs_own_clients_write_lose_their_line_and_end_with_what_is_on_disk() {
@@ -15,7 +15,7 @@ async fn g3_f6_yjs_own_clients_write_lose_their_line_and_end_with_what_is_on_dis
     let named = std::env::var("SAMSPIL_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u32 = named.unwrap_or_else(|| Uuid::new_v4().as_fields().0);
     let task = json!({
-        "origin": leader.door(document).origin, "document": document, "seed": seed, "rounds": 5,
+        "origin": leader.door(document).origin, "document": document, "seed": seed, "rounds": 5 * faults(),
         "cookies": [leader.cookie(), head.cookie(), leader.cookie(), head.cookie()],
     });
     let judge = Command::new("node")

@@ -23,7 +23,7 @@ use futures_util::{FutureExt as _, future::FusedFuture as _};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use samspil_client_protocol::{close::CloseCode, message::PeerPerson};
-use tokio::{net::TcpStream, sync::Notify, time::Instant};
+use tokio::{net::TcpStream, runtime::Handle, sync::Notify, time::Instant};
 use uuid::Uuid;
 
 mod websocket;
@@ -75,6 +75,8 @@ struct Parts {
     limits: Limits,
     origin: HeaderValue,
     open: Arc<Open>,
+    /// The server's own runtime: the database is asked there.
+    main: Handle,
 }
 
 /// The sockets that are open, by session.
@@ -91,10 +93,10 @@ impl Open {
 }
 
 impl Gateway {
-    /// A gateway for pages that come from exactly this origin, e.g. `https://samspil.example`.
+    /// A gateway for pages that come from exactly this origin, e.g. `https://samspil.example`. Must be called on the server's runtime.
     #[must_use]
     pub fn new(store: Store, sessions: Sessions, rooms: Rooms, clock: Clock, limits: Limits, origin: HeaderValue) -> Self {
-        Self(Arc::new(Parts { store, sessions, rooms, clock, limits, origin, open: Arc::default() }))
+        Self(Arc::new(Parts { store, sessions, rooms, clock, limits, origin, open: Arc::default(), main: Handle::current() }))
     }
 
     /// Waits until the last socket is gone: every one has then been told why.
@@ -128,15 +130,27 @@ async fn upgrade(State(gateway): State<Gateway>, Path(document): Path<String>, m
     let document = Uuid::parse_str(&document).map(DocumentId).ok();
     let samspil = offers_ours(request.headers());
     let upgraded = hyper::upgrade::on(&mut request);
+    // It is a connection for as long as it is a socket.
     let place = request.extensions().get::<Place>().cloned();
     tokio::spawn(async move {
-        // It is a connection for as long as it is a socket.
-        let _place = place;
-        let Some(socket) = Socket::of(upgraded).await else { return };
-        match (signed_in, document) {
-            (None, _) => close(socket, &gateway.0.limits, CloseCode::SignIn, "sign in").await,
-            (Some(_), None) => close(socket, &gateway.0.limits, CloseCode::NotFound, why(CloseCode::NotFound)).await,
-            (Some(signed_in), Some(document)) => gateway.serve(socket, document, signed_in, samspil).await,
+        let Some(wire) = Wire::of(upgraded).await else { return };
+        let newcomer = match (signed_in, document) {
+            (None, _) => Err((CloseCode::SignIn, "sign in")),
+            (Some(_), None) => Err((CloseCode::NotFound, why(CloseCode::NotFound))),
+            (Some(signed_in), Some(document)) => gateway.receive(document, &signed_in, samspil).await.map(|newcomer| (document, newcomer)),
+        };
+        match newcomer {
+            Ok((document, (newcomer, taken))) => gateway.0.rooms.clone().beside(document, async move {
+                let Some(socket) = wire.here() else { return };
+                gateway.serve(socket, document, newcomer).await;
+                drop((taken, place));
+            }),
+            Err((code, why)) => {
+                if let Some(socket) = wire.here() {
+                    close(socket, &gateway.0.limits, code, why).await;
+                }
+                drop(place);
+            }
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -155,13 +169,13 @@ fn offers_ours(headers: &HeaderMap) -> bool {
     offers.iter().filter_map(|value| value.to_str().ok()).any(|offered| websocket::lists(offered, SUBPROTOCOL))
 }
 
-/// A connection that is a socket now, and what came together with its request.
-struct Socket {
-    stream: Arc<TcpStream>,
+/// A connection that has been upgraded, on no runtime, and what came together with its request.
+struct Wire {
+    stream: std::net::TcpStream,
     read: Bytes,
 }
 
-impl Socket {
+impl Wire {
     async fn of(upgraded: OnUpgrade) -> Option<Self> {
         let upgraded = match upgraded.await {
             Ok(upgraded) => upgraded,
@@ -171,10 +185,25 @@ impl Socket {
             }
         };
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("the server listens on TCP and nothing else");
+        let stream = parts.io.into_inner().into_std().inspect_err(|error| tracing::warn!(%error, "a connection was lost")).ok()?;
         // A copy: what was read is held by all of the buffer that the request came into.
-        Some(Self { stream: Arc::new(parts.io.into_inner()), read: Bytes::copy_from_slice(&parts.read_buf) })
+        Some(Self { stream, read: Bytes::copy_from_slice(&parts.read_buf) })
     }
 
+    /// The socket, served from now on by the runtime that this is called on.
+    fn here(self) -> Option<Socket> {
+        let stream = TcpStream::from_std(self.stream).inspect_err(|error| tracing::warn!(%error, "a connection was lost")).ok()?;
+        Some(Socket { stream: Arc::new(stream), read: self.read })
+    }
+}
+
+/// A connection that is a socket now.
+struct Socket {
+    stream: Arc<TcpStream>,
+    read: Bytes,
+}
+
+impl Socket {
     fn hearing(&self, limits: &Limits) -> Hearing<'_> {
         let burst = limits.peer_bytes_per_s.max(saturating(limits.frame_bytes_max));
         let pace = Bucket::new(limits.peer_bytes_per_s, burst);
@@ -183,20 +212,34 @@ impl Socket {
 }
 
 impl Gateway {
-    async fn serve(self, socket: Socket, document: DocumentId, signed_in: SignedIn, samspil: bool) {
-        let (person, session) = (signed_in.principal.person, signed_in.principal.session);
-        let Some(_place) = self.take_place(session) else {
-            return close(socket, &self.0.limits, CloseCode::ComeBack, "too many open pages").await;
-        };
+    /// Looks up who comes, and takes one of their session's places. `Err`: with which code and words the door is shut.
+    async fn receive(
+        &self,
+        document: DocumentId,
+        signed_in: &SignedIn,
+        samspil: bool,
+    ) -> Result<(Newcomer, PlaceTaken), (CloseCode, &'static str)> {
+        let place = self.take_place(signed_in.principal.session).ok_or((CloseCode::ComeBack, "too many open pages"))?;
+        match self.newcomer(signed_in, samspil).await {
+            Ok(Some(newcomer)) => Ok((newcomer, place)),
+            Ok(None) => Err((CloseCode::SignIn, "sign in")),
+            Err(error) => {
+                tracing::error!(document.id = %document, error = &error as &dyn std::error::Error, "a socket could not be served");
+                Err((CloseCode::ComeBack, "not available at the moment"))
+            }
+        }
+    }
+
+    async fn serve(self, socket: Socket, document: DocumentId, newcomer: Newcomer) {
+        let (person, session) = (newcomer.principal.person, newcomer.principal.session);
         let speaking = Arc::new(Speaking { stream: socket.stream.clone(), sent: Traffic::new("out") });
         let outbox = Outbox::new(self.0.limits.peer_queue_bytes_max, self.0.limits.peer_queue_messages_max).on(speaking.clone());
         let outbox = Arc::new(outbox);
         // Boxed, because a socket that lives for hours holds the memory of all that happens in its first moment.
-        let (room, peer) = match Box::pin(self.enter(document, &signed_in, samspil, outbox.clone())).await {
-            Ok(entered) => entered,
-            Err((code, why)) => return close(socket, &self.0.limits, code, why).await,
+        let (room, peer) = match Box::pin(self.0.rooms.join(document, newcomer, outbox.clone())).await {
+            Ok(joined) => joined,
+            Err(code) => return close(socket, &self.0.limits, code, why(code)).await,
         };
-        drop(signed_in);
         metrics::gauge!("samspil_peers").increment(1);
         let began = Instant::now();
         let mut reader = Reader::new(&socket, outbox.clone(), &self.0.limits);
@@ -229,25 +272,6 @@ impl Gateway {
         );
     }
 
-    /// Joins the document's room. `Err`: with which code and words the door is shut.
-    async fn enter(
-        &self,
-        document: DocumentId,
-        signed_in: &SignedIn,
-        samspil: bool,
-        outbox: Arc<Outbox>,
-    ) -> Result<(RoomHandle, PeerId), (CloseCode, &'static str)> {
-        let newcomer = match self.newcomer(signed_in, samspil).await {
-            Ok(Some(newcomer)) => newcomer,
-            Ok(None) => return Err((CloseCode::SignIn, "sign in")),
-            Err(error) => {
-                tracing::error!(document.id = %document, error = &error as &dyn std::error::Error, "a socket could not be served");
-                return Err((CloseCode::ComeBack, "not available at the moment"));
-            }
-        };
-        self.0.rooms.join(document, newcomer, outbox).await.map_err(|code| (code, why(code)))
-    }
-
     /// Passes on what the peer says, until it ends. Answers why it did.
     async fn listen(&self, reader: &mut Reader<'_>, room: &RoomHandle, peer: PeerId, session: SessionId) -> &'static str {
         let mut seen = Instant::now();
@@ -266,9 +290,12 @@ impl Gateway {
             }
             if is_use && seen.elapsed() >= SEEN_EVERY {
                 seen = Instant::now();
-                if let Err(error) = Box::pin(self.0.sessions.seen(session, self.0.clock.now())).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a sign-in in use was not noted");
-                }
+                let gateway = self.clone();
+                self.0.main.spawn(async move {
+                    if let Err(error) = gateway.0.sessions.seen(session, gateway.0.clock.now()).await {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a sign-in in use was not noted");
+                    }
+                });
             }
         }
     }
@@ -314,6 +341,9 @@ impl Drop for PlaceTaken {
             *taken -= 1;
             if *taken == 0 {
                 open.remove(&self.session);
+                if open.len() < open.capacity() / 4 {
+                    open.shrink_to_fit();
+                }
             }
         }
         if open.is_empty() {

@@ -1,9 +1,10 @@
-//! One writer for all rooms: while a commit is under way the next batches gather, and then go together in one transaction.
-//! There is no timer. It answers each room with what became of its batch.
+//! One writer for all rooms of a thread, on that thread: while a commit is under way the next batches gather, and then go together in
+//! one transaction. There is no timer. It answers each room with what became of its batch.
 
 use std::time::Duration;
 
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, oneshot},
     time::Instant,
 };
@@ -36,13 +37,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the writer on the current runtime; it ends when every `Journal` is gone.
+    /// Starts the writer on this runtime; it ends when every `Journal` is gone.
     #[must_use]
-    pub fn start(store: &Store, limits: &Limits) -> Self {
+    pub fn start(store: &Store, limits: &Limits, on: &Handle) -> Self {
         let (jobs, inbox) = mpsc::channel(WAITING_MAX);
         let (updates_max, bytes_max) = (limits.journal_batch_updates_max, limits.journal_batch_bytes_max);
-        let writer = tokio::spawn(write(store.appender(), inbox, updates_max, bytes_max));
-        tokio::spawn(async move {
+        let writer = on.spawn(write(store.appender(), inbox, updates_max, bytes_max));
+        on.spawn(async move {
             if let Err(error) = writer.await
                 && error.is_panic()
             {

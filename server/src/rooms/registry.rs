@@ -71,7 +71,7 @@ pub struct RoomHandle {
 pub struct Rooms {
     registry: Arc<Registry>,
     around: Arc<Surroundings>,
-    threads: Arc<Vec<Handle>>,
+    threads: Arc<[Handle]>,
     spread: RandomState,
 }
 
@@ -101,26 +101,40 @@ impl Registry {
         let mut open = self.open();
         if open.rooms.get(&document).is_some_and(|room| Arc::ptr_eq(&room.watched, watched)) {
             open.rooms.remove(&document);
+            if open.rooms.len() < open.rooms.capacity() / 4 {
+                open.rooms.shrink_to_fit();
+            }
         }
     }
 }
 
 impl Rooms {
-    /// Starts the journal, the threads that rooms run on and the watch over rights. Must be called on the server's runtime.
+    /// Starts the threads that rooms run on, a journal on each, and the watch over rights. Must be called on the server's runtime.
     #[must_use]
     pub fn start(store: Store, sessions: Sessions, clock: Clock, limits: Limits, quarantine: Arc<Quarantine>) -> Self {
-        let journal = Journal::start(&store, &limits);
         let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+        let threads: Vec<Handle> = (0..threads).map(room_thread).collect();
+        let journals = threads.iter().map(|thread| Journal::start(&store, &limits, thread)).collect();
         let ended = sessions.ended();
         let rooms = Self {
             registry: Arc::new(Registry::empty()),
-            around: Surroundings { store, sessions, journal, clock, limits, quarantine, replays: Replays::new(), main: Handle::current() }
+            around: Surroundings { store, sessions, journals, clock, limits, quarantine, replays: Replays::new(), main: Handle::current() }
                 .into(),
-            threads: Arc::new((0..threads).map(room_thread).collect()),
+            threads: threads.into(),
             spread: RandomState::new(),
         };
         tokio::spawn(watch(rooms.clone(), ended));
         rooms
+    }
+
+    /// Number of the thread that this document's room runs on.
+    fn thread_of(&self, document: DocumentId) -> usize {
+        usize::try_from(self.spread.hash_one(document)).unwrap_or(0) % self.threads.len()
+    }
+
+    /// Runs what serves a socket of this document, beside its room: what the two tell each other then wakes no other thread.
+    pub fn beside(&self, document: DocumentId, serving: impl Future<Output = ()> + Send + 'static) {
+        self.threads[self.thread_of(document)].spawn(serving);
     }
 
     fn room(&self, document: DocumentId) -> Result<RoomHandle, Unavailable> {
@@ -134,7 +148,7 @@ impl Rooms {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let watched = Arc::new(Mutex::new(Watched::default()));
         let backlog = Arc::new(Mutex::new(Backlog::default()));
-        let thread = usize::try_from(self.spread.hash_one(document)).unwrap_or(0) % self.threads.len();
+        let thread = self.thread_of(document);
         let (around, registry) = (self.around.clone(), self.registry.clone());
         let (watching, waiting) = (watched.clone(), backlog.clone());
         let task = Task { document, thread, inbox: receiver, watched: watching, backlog: waiting, around, registry };
@@ -304,9 +318,10 @@ impl RoomHandle {
     }
 }
 
-/// A thread with a runtime of its own, for rooms alone.
+/// A thread with a runtime of its own: for rooms, their sockets and their journal.
 fn room_thread(number: usize) -> Handle {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime without I/O can always be made");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the server cannot run without its room threads");
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
         .name(format!("rooms-{number}"))

@@ -148,7 +148,8 @@ pub struct Watched {
 pub struct Surroundings {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
-    pub(super) journal: Journal,
+    /// One on each thread that rooms run on.
+    pub(super) journals: Vec<Journal>,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
     pub(super) quarantine: Arc<Quarantine>,
@@ -407,7 +408,7 @@ impl Task {
         let mut effects = Vec::new();
         if let Some(batch) = live.room.next_batch(self.around.clock.now(), &mut effects) {
             stop_points::reach(StopPoint::BeforeAppend);
-            live.appending = Some(self.around.journal.append(batch).await);
+            live.appending = Some(self.around.journals[self.thread].append(batch).await);
         }
         live.perform(effects);
     }
@@ -699,7 +700,7 @@ mod tests {
     fn task(limits: Limits) -> Task {
         let store = Store::connect("postgres://localhost/nobody-asks", 1).unwrap();
         let sessions = Sessions::new(store.clone(), "http://localhost");
-        let journal = Journal::start(&store, &limits);
+        let journals = vec![Journal::start(&store, &limits, &Handle::current())];
         let data_dir = std::env::temp_dir().join(format!("samspil-task-tests-{}", std::process::id()));
         std::fs::create_dir_all(&data_dir).unwrap();
         let quarantine = Quarantine::open(&data_dir).unwrap();
@@ -707,7 +708,7 @@ mod tests {
         let around = Surroundings {
             store,
             sessions,
-            journal,
+            journals,
             clock: Clock::machine(),
             limits,
             quarantine,

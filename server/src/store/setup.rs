@@ -122,6 +122,11 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_millis(CONNECTION_WAIT_MS_MAX))
+            // A connection would keep room for the longest question and answer that it ever carried, each of them a whole document's.
+            .after_release(|connection, _| {
+                connection.shrink_buffers();
+                Box::pin(async { Ok(true) })
+            })
             .connect_lazy_with(options);
         Ok(Self::new(pool))
     }
