@@ -15,12 +15,12 @@ use crate::harness::{Answer, Browser, Door, Live, ServerProcess, TestServer, fir
 
 /// Hjemmeplejen Nord's agreement was reopened: all is in place in it once its comments are answered.
 const UNIT: &str = "Hjemmeplejen Nord";
-const LEADER: &str = "p-l-hjemmenord";
-const HEAD: &str = "p-chef-aeldre";
+pub(crate) const LEADER: &str = "p-l-hjemmenord";
+pub(crate) const HEAD: &str = "p-chef-aeldre";
 const WHY: &str = "Forkert antal biler i rammeafsnittet";
 
 /// The two parties at their browsers, and a document of theirs with nothing missing.
-async fn ready_to_freeze(mut leader: Browser, head: Browser) -> (Browser, Browser, Uuid) {
+pub(crate) async fn ready_to_freeze(mut leader: Browser, head: Browser) -> (Browser, Browser, Uuid) {
     let document = leader.document_of(UNIT).await;
     settle_comments(&mut leader, document).await;
     (leader, head, document)
@@ -42,7 +42,7 @@ async fn post(browser: &mut Browser, document: Uuid, step: &str, body: Value) ->
     browser.send_json(Method::POST, &format!("/api/documents/{document}/{step}"), &body).await
 }
 
-async fn freeze(browser: &mut Browser, document: Uuid) -> Value {
+pub(crate) async fn freeze(browser: &mut Browser, document: Uuid) -> Value {
     let answer = post(browser, document, "freeze", json!({})).await;
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
     answer.json()
@@ -383,8 +383,8 @@ async fn a_server_that_dies_while_it_freezes_has_frozen_or_has_not() {
     server.terminate().await;
 }
 
-/// Lists in lists, so many of them, with a word in the last but one.
-fn lists_in_lists(deep: usize) -> impl FnOnce(&XmlFragmentRef, &mut TransactionMut<'_>) {
+/// Lists in lists, so many of them, with a word in the last but one. Of 31 all types are admitted, of 32 none.
+pub(crate) fn lists_in_lists(deep: usize) -> impl FnOnce(&XmlFragmentRef, &mut TransactionMut<'_>) {
     move |section, transaction| {
         let mut item: Option<XmlElementRef> = None;
         for at in 0..deep {
@@ -426,8 +426,9 @@ async fn the_deepest_text_that_is_admitted_is_shown_frozen_and_printed() {
     server.stop().await;
 }
 
-/// How long a freeze takes, from the click to the answer. It decides nothing; `cargo test --release -p samspil-tests --test all
-/// freezing::figure -- --nocapture` prints what a release build takes.
+/// How long a freeze takes, from the click to the answer. It decides nothing; `cargo test --release -p samspil-tests --test all --
+/// --nocapture --test-threads 1 freezing::figure signoffs::r2_what_an_old_key` prints what a release build takes, with the other figures
+/// of signing.
 #[tokio::test(flavor = "multi_thread")]
 async fn figure_of_freezing_a_text_of_two_mebibytes() {
     const KEYSTROKES: u32 = 2_000;

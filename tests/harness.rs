@@ -9,6 +9,7 @@ mod process;
 mod provider;
 mod seed;
 mod server;
+mod stamps;
 
 pub use browser::{Answer, Browser, Socket};
 pub use database::demo_now;
@@ -19,6 +20,7 @@ pub use process::ServerProcess;
 pub use provider::OddProvider;
 pub use seed::{Seed, faults};
 pub use server::{Prepared, TestServer};
+pub use stamps::StampAuthority;
 
 /// The slugs of some of the demo municipality's people, by what they are in it.
 pub mod people {

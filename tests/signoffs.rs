@@ -2,15 +2,21 @@
 //! whatever is altered afterwards is found.
 
 use openidconnect::reqwest::Method;
-use samspil_evidence::verify::{Outcome, verify};
-use samspil_server::config::{AskedAs, Limits};
+use samspil_evidence::{
+    package::{APPROVAL, PDF_FILE, Package, approval_file},
+    seal,
+    statement::Party,
+    verify::{Check, Outcome, Waits, verify},
+};
+use samspil_server::config::{AskedAs, Limits, Timestamps};
 use samspil_server::domain::ids::DocumentId;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Browser, OddProvider, TestServer, demo_now};
+use crate::freezing;
+use crate::harness::{Answer, Browser, Live, OddProvider, StampAuthority, TestServer, demo_now, first_section};
 
 /// Leads Borgerservice, whose agreement is frozen and waits for both.
 const LEADER: &str = "p-l-borgerservice";
@@ -33,8 +39,12 @@ impl World {
     }
 
     async fn asking(asked: AskedAs) -> Self {
+        Self::with(asked, Timestamps::default()).await
+    }
+
+    async fn with(asked: AskedAs, timestamps: Timestamps) -> Self {
         let provider = OddProvider::start().await;
-        let server = TestServer::start_at(&provider, asked).await;
+        let server = TestServer::start_at(&provider, asked, timestamps).await;
         Self { provider, server }
     }
 
@@ -70,16 +80,23 @@ async fn signing(browser: &mut Browser, document: Uuid) -> Value {
 
 /// Reads the text, hashes it as the page does, and presses the button: where the browser is sent.
 async fn press(browser: &mut Browser, document: Uuid) -> String {
-    let begun = press_with(browser, document, None).await;
+    let begun = press_with(browser, document, &json!({})).await;
     assert_eq!(begun.status, 201, "{}", String::from_utf8_lossy(&begun.body));
     begun.json()["redirect_to"].as_str().unwrap().to_owned()
 }
 
-async fn press_with(browser: &mut Browser, document: Uuid, hash: Option<&str>) -> Answer {
+/// The same, with a page that has shown something else in these places.
+async fn press_with(browser: &mut Browser, document: Uuid, other: &Value) -> Answer {
+    let consent = signing(browser, document).await["mine"]["consent"].clone();
     let bytes = browser.get(&format!("/api/documents/{document}/signing/content")).await.body;
-    let shown = hash.map_or_else(|| hex::encode(samspil_evidence::sha256(&bytes)), str::to_owned);
-    let path = format!("/api/documents/{document}/approvals");
-    browser.send_json(Method::POST, &path, &json!({ "content_sha256": shown, "locale": "da" })).await
+    let mut shown = json!({ "content_sha256": hex::encode(samspil_evidence::sha256(&bytes)), "consent": "Ingen ord.", "locale": "da" });
+    if consent.is_string() {
+        shown["consent"] = consent;
+    }
+    for (name, value) in other.as_object().unwrap() {
+        shown[name] = value.clone();
+    }
+    browser.send_json(Method::POST, &format!("/api/documents/{document}/approvals"), &shown).await
 }
 
 /// To the provider and back: where the browser ends.
@@ -337,8 +354,16 @@ async fn r2_what_was_shown_is_what_is_signed_or_nothing_is() {
     let world = World::new().await;
     let mut leader = world.sign_in(LEADER).await;
     let document = leader.document_of(UNIT).await;
-    let other = press_with(&mut leader, document, Some(&"0".repeat(64))).await;
-    assert_eq!((other.status, other.json()["type"].as_str()), (409, Some("/problems/other-text")));
+    // Neither other bytes nor other words beside the button: those of the revision before, or another's.
+    for other in [
+        json!({ "content_sha256": "0".repeat(64) }),
+        json!({ "consent": "Jeg indgår denne aftale på vegne af Borgerservice, som den står i udgave 11." }),
+        json!({ "locale": "en" }),
+        json!({ "consent": "" }),
+    ] {
+        let refused = press_with(&mut leader, document, &other).await;
+        assert_eq!((refused.status, refused.json()["type"].as_str()), (409, Some("/problems/other-text")), "{other}");
+    }
 
     // Taken back to a draft between the button and the answer.
     let there = press(&mut leader, document).await;
@@ -350,7 +375,7 @@ async fn r2_what_was_shown_is_what_is_signed_or_nothing_is() {
         .await
         .unwrap();
     assert_eq!(refused(&prove(&mut leader, &there).await), "not_frozen");
-    assert_eq!(press_with(&mut leader, document, Some("x")).await.json()["type"], "/problems/not-frozen");
+    assert_eq!(press_with(&mut leader, document, &json!({})).await.json()["type"], "/problems/not-frozen");
 
     // Frozen again, with other words: what was pressed before is not revived.
     sqlx::query("UPDATE document SET status = 'ready_to_sign', access_version = access_version + 1 WHERE id = $1")
@@ -370,7 +395,8 @@ async fn r2_what_was_shown_is_what_is_signed_or_nothing_is() {
     .await
     .unwrap();
     assert_eq!(refused(&prove(&mut leader, &there).await), "other_text");
-    assert_eq!(world.on_record().await, ["other_text", "not_frozen", "not_frozen", "other_text"]);
+    let expected = ["other_text", "other_text", "other_text", "other_text", "not_frozen", "not_frozen", "other_text"];
+    assert_eq!(world.on_record().await, expected);
     assert_eq!(world.signatures(document).await, 0);
     world.server.stop().await;
 }
@@ -410,9 +436,13 @@ async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_
     let document = leader.document_of(UNIT).await;
     assert_eq!(late.get(&format!("/api/documents/{document}/signing")).await.status, 404, "the period is over");
     assert_eq!(
-        late.send_json(Method::POST, &format!("/api/documents/{document}/approvals"), &json!({ "content_sha256": "x", "locale": "da" }))
-            .await
-            .status,
+        late.send_json(
+            Method::POST,
+            &format!("/api/documents/{document}/approvals"),
+            &json!({ "content_sha256": "x", "consent": "x", "locale": "da" })
+        )
+        .await
+        .status,
         404
     );
 
@@ -427,6 +457,16 @@ async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_
         offered["mine"]["consent"],
         format!("Jeg indgår som stedfortræder for {name} denne aftale på vegne af Borgerservice, som den står i udgave 12.")
     );
+    // For whom they said they act is not the leader any more when they are back.
+    let mut connection = world.server.superuser().await;
+    let another = "UPDATE agreement SET unit_leader_id = (SELECT id FROM person WHERE slug = $2) WHERE id =
+                   (SELECT agreement_id FROM agreement_version WHERE document_id = $1)";
+    let there = press(&mut substitute, document).await;
+    world.provider.signs_in("p-l-klitskolen");
+    sqlx::query(another).bind(document).bind("p-l-marehalm").execute(&mut connection).await.unwrap();
+    assert_eq!(refused(&prove(&mut substitute, &there).await), "not_a_party");
+    sqlx::query(another).bind(document).bind(LEADER).execute(&mut connection).await.unwrap();
+
     world.provider.signs_in("p-l-klitskolen");
     assert!(sign(&mut substitute, document).await.ends_with("?signed=1"));
     let signed = signing(&mut director, document).await;
@@ -434,14 +474,13 @@ async fn r2_one_person_never_signs_for_both_sides_and_a_substitute_signs_within_
     assert_ne!(signed["sides"][0]["signature"]["person"]["name"], name.as_str());
 
     // Now only the other side is left, for which they stand in, too.
-    let mut connection = world.server.superuser().await;
     sqlx::query("DELETE FROM person_role r USING person p WHERE p.id = r.person_id AND p.slug = 'p-l-klitskolen' AND r.role = 'substitute_unit_leader'")
         .execute(&mut connection)
         .await
         .unwrap();
     let again = signing(&mut substitute, document).await;
     assert_eq!((again["mine"].is_null(), again["refused"].as_str()), (true, Some("both_sides")));
-    assert_eq!(press_with(&mut substitute, document, None).await.json()["type"], "/problems/both-sides");
+    assert_eq!(press_with(&mut substitute, document, &json!({})).await.json()["type"], "/problems/both-sides");
     // And who is appointed away between the button and the answer has no mandate left.
     let there = press(&mut director, document).await;
     world.provider.signs_in(DIRECTOR);
@@ -463,8 +502,9 @@ async fn r2_what_an_old_key_sealed_holds_after_the_key_was_changed() {
     let document = leader.document_of(UNIT).await;
     for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
         world.provider.signs_in(person);
-        // How long it takes from the answer of the provider to the page that says so. It decides nothing; `cargo test --release
-        // -p samspil-tests --test all signoffs::r2_what_an_old_key -- --nocapture` prints what a release build takes.
+        // How long it takes from the answer of the provider to the page that says so; below, how long the paper and the check take.
+        // It decides nothing. `cargo test --release -p samspil-tests --test all -- --nocapture --test-threads 1 freezing::figure
+        // signoffs::r2_what_an_old_key` prints this and what a freeze takes, in a release build.
         let there = press(browser, document).await;
         let ours = browser.go(&there).await.header("location").to_owned();
         let begun = Instant::now();
@@ -472,20 +512,153 @@ async fn r2_what_an_old_key_sealed_holds_after_the_key_was_changed() {
         assert!(signing(browser, document).await["refused"] == "already_signed");
         println!("signature accepted, callback to page: {:?}", begun.elapsed());
     }
+    for what in ["printed, the first of this server", "as it is kept"] {
+        let begun = Instant::now();
+        let paper = leader.get(&format!("/api/documents/{document}/pdf")).await;
+        println!("PDF of the signed agreement, {what}: {:?}, {} bytes", begun.elapsed(), paper.body.len());
+        assert_eq!((paper.status, paper.header("content-type")), (200, "application/pdf"));
+    }
     let before = leader.get(&format!("/api/documents/{document}/package")).await.body;
     let old = world.server.notary().await.keys().seal().public();
 
-    let notary = world.server.notary_under_a_new_key().await;
+    world.server.change_the_seal_key();
+    let notary = world.server.notary().await;
     let new = notary.keys().seal().public();
     assert_ne!(old, new);
     assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new());
     let after = notary.package(DocumentId(document), None, demo_now()).await.unwrap();
-    let (before, known) = (verify(&before, Some(std::slice::from_ref(&old))), [old.clone(), new.clone()]);
+    let begun = Instant::now();
+    let checked = verify(&before, Some(std::slice::from_ref(&old)));
+    println!("verify of the whole package: {:?}, {} bytes", begun.elapsed(), before.len());
+    let (before, known) = (checked, [old.clone(), new.clone()]);
     assert!(before.holds() && before.key == Some(old.kid()), "{:?}", before.lines);
     let report = verify(&after, Some(&known));
     assert!(report.holds() && report.key == Some(new.kid()), "what is sealed now is sealed with the new key: {:?}", report.lines);
     // The old one goes along: without it what it sealed could not be checked.
     assert!(!verify(&after, Some(&[new])).holds() && !verify(&after, Some(&[old])).holds());
+    world.server.stop().await;
+}
+
+/// The key is changed between the two signatures, as `README.md` says: a new one on top, the server started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_one_signs_under_the_old_key_and_the_other_under_the_new_and_the_package_holds() {
+    let mut world = World::new().await;
+    let mut leader = world.sign_in(LEADER).await;
+    let document = leader.document_of(UNIT).await;
+    world.provider.signs_in(LEADER);
+    assert!(sign(&mut leader, document).await.ends_with("?signed=1"));
+    let half = leader.get(&format!("/api/documents/{document}/package")).await.body;
+    let old = world.server.notary().await.keys().seal().public();
+
+    world.server.change_the_seal_key();
+    world.server = world.server.restart().await;
+    let mut director = world.sign_in(DIRECTOR).await;
+    world.provider.signs_in(DIRECTOR);
+    assert!(sign(&mut director, document).await.ends_with("?signed=1"));
+    let whole = director.get(&format!("/api/documents/{document}/package")).await.body;
+    let notary = world.server.notary().await;
+    let new = notary.keys().seal().public();
+    assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new());
+
+    // Offline, with nothing but the file: each is sealed with the key of its day, and the file with the newest.
+    let report = verify(&whole, Some(&[old.clone(), new.clone()]));
+    assert!(report.holds() && report.lines.iter().all(|(_, outcome)| *outcome == Outcome::Holds), "{:?}", report.lines);
+    assert_eq!((report.key, report.approvals.len()), (Some(new.kid()), 2));
+    let package = Package::from_bytes(&whole).unwrap();
+    for (party, key) in [(Party::UnitLeader, &old), (Party::Counterpart, &new)] {
+        let seal = std::str::from_utf8(&package.files[&approval_file(party, "seal.jws")]).unwrap();
+        assert_eq!(seal::open(seal, APPROVAL, std::slice::from_ref(key)).unwrap().1.kid(), key.kid(), "{party:?}");
+    }
+    // What went out before the change is not undone by it.
+    assert!(verify(&half, Some(std::slice::from_ref(&old))).holds());
+    world.server.stop().await;
+}
+
+/// What outside authorities say of the time is never waited for: it comes by itself, into the page and the package.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_a_signature_stands_without_its_time_stamp_which_comes_by_itself() {
+    let authority = StampAuthority::start().await;
+    let world = World::with(AskedAs::AcrValues, authority.settings()).await;
+    let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
+    let document = leader.document_of(UNIT).await;
+    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
+        world.provider.signs_in(person);
+        assert!(sign(browser, document).await.ends_with("?signed=1"));
+    }
+    let waits = signing(&mut leader, document).await;
+    assert_eq!((waits["status"].as_str(), waits["stamps_asked"].as_bool()), (Some("signed"), Some(true)));
+    assert!(waits["stamped_at"].is_null() && waits["checkpoint_at"].is_string(), "{waits}");
+    let package = leader.get(&format!("/api/documents/{document}/package")).await.body;
+    let report = verify(&package, None);
+    assert!(report.holds() && report.stamps.is_empty(), "{:?}", report.lines);
+
+    authority.answer();
+    while signing(&mut leader, document).await["stamped_at"].is_null() {}
+    let package = leader.get(&format!("/api/documents/{document}/package")).await.body;
+    let report = verify(&package, None);
+    assert!(report.holds() && report.lines.contains(&(Check::TimeStamp, Outcome::Holds)), "{:?}", report.lines);
+    assert_eq!(report.stamps.len(), 1);
+    assert_eq!(world.server.notary().await.check_all().await.unwrap(), Vec::<String>::new());
+    world.server.stop().await;
+}
+
+/// The trails are fixed every hour in which something has happened, and not because they were fixed or stamped.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_all_trails_are_fixed_every_hour_in_which_something_has_happened() {
+    let authority = StampAuthority::start().await;
+    let world = World::with(AskedAs::AcrValues, authority.settings()).await;
+    let notary = world.server.notary().await;
+    let (mut leader, mut connection) = (world.sign_in(LEADER).await, world.server.superuser().await);
+    let hour = chrono::Duration::hours(1);
+    authority.answer();
+    // Fixed once more since the leader came for the first time, and stamped.
+    let begun = demo_now() + hour * 2;
+    assert!(notary.fix_if_due(begun).await.unwrap());
+    let stamped = "SELECT EXISTS (SELECT FROM timestamp_token WHERE checkpoint = (SELECT max(number) FROM checkpoint))";
+    while !sqlx::query_scalar::<_, bool>(stamped).fetch_one(&mut connection).await.unwrap() {}
+    assert!(!notary.fix_if_due(begun + hour * 2).await.unwrap(), "nothing else has happened");
+
+    let document = leader.document_of(UNIT).await;
+    world.provider.signs_in(LEADER);
+    assert!(sign(&mut leader, document).await.ends_with("?signed=1"));
+    // The approval is in no checkpoint yet, and the package says so.
+    let package = leader.get(&format!("/api/documents/{document}/package")).await.body;
+    let waits = (Check::Checkpoint, Outcome::Waits(Waits::Checkpoint));
+    assert!(verify(&package, None).lines.contains(&waits));
+    assert!(!notary.fix_if_due(begun + hour - chrono::Duration::seconds(1)).await.unwrap(), "within the hour");
+    assert!(notary.fix_if_due(begun + hour).await.unwrap());
+    let package = leader.get(&format!("/api/documents/{document}/package")).await.body;
+    assert!(verify(&package, None).lines.contains(&(Check::Checkpoint, Outcome::Holds)));
+    assert!(!notary.fix_if_due(begun + hour * 3).await.unwrap(), "nothing has happened since");
+    assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new());
+    world.server.stop().await;
+}
+
+/// Whatever text is admitted can be signed, and proven to anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_the_deepest_text_that_is_admitted_is_signed_and_proven() {
+    let world = World::new().await;
+    let (leader, head) = (world.sign_in(freezing::LEADER).await, world.sign_in(freezing::HEAD).await);
+    let (mut leader, mut head, document) = freezing::ready_to_freeze(leader, head).await;
+    let section = first_section(&leader.content(document).await);
+    let mut writer = Live::open(leader.door(document)).await;
+    let fragment = writer.doc.get_or_insert_xml_fragment(format!("section:{section}"));
+    writer.change(|transaction| freezing::lists_in_lists(31)(&fragment, transaction)).await;
+    writer.until_settled().await;
+    assert!(writer.refused.is_empty() && writer.says("dybt nede"));
+    let frozen = freezing::freeze(&mut head, document).await;
+    for (person, browser) in [(freezing::LEADER, &mut leader), (freezing::HEAD, &mut head)] {
+        world.provider.signs_in(person);
+        assert!(sign(browser, document).await.ends_with("?signed=1"));
+    }
+    let package = leader.get(&format!("/api/documents/{document}/package")).await.body;
+    let report = verify(&package, None);
+    assert!(report.holds() && report.lines.iter().all(|(_, outcome)| *outcome == Outcome::Holds), "{:?}", report.lines);
+    assert_eq!(report.content_sha256.as_deref(), frozen["content_sha256"].as_str());
+    assert!(Package::from_bytes(&package).unwrap().files.contains_key(PDF_FILE));
+    let checked = world.server.browser().upload("/api/verifications", package.to_vec()).await.json();
+    assert_eq!(checked["holds"], true, "{checked}");
+    assert_eq!(world.server.notary().await.check_all().await.unwrap(), Vec::<String>::new());
     world.server.stop().await;
 }
 
@@ -538,7 +711,7 @@ async fn r2_what_the_demo_has_signed_is_marked_as_a_demonstration_and_proves_not
 }
 
 /// Tables that prove something, each with the rows that do and the columns that stand nowhere else.
-const EVIDENCE: [(&str, &str, &[&str]); 10] = [
+const EVIDENCE: [(&str, &str, &[&str]); 12] = [
     ("audit_event", "true", &[]),
     ("approval", "id_token IS NOT NULL", &[]),
     // Those that are only shown have a statement, and no proof.
@@ -550,6 +723,8 @@ const EVIDENCE: [(&str, &str, &[&str]); 10] = [
     ("seal_key", "true", &[]),
     ("checkpoint", "true", &[]),
     ("checkpoint_head", "true", &[]),
+    ("timestamp_token", "true", &[]),
+    ("document_paper", "true", &[]),
     // By which sign-in and when: the log hash names who wrote what, in which order.
     ("document_update", "document_id IN (SELECT document_id FROM approval)", &["session_id", "at"]),
 ];
@@ -576,13 +751,17 @@ async fn run(connection: &mut sqlx::PgConnection, statement: String) {
 /// F11: whatever is altered or removed in the database, by whoever may do anything there, is found; by its own line.
 #[tokio::test(flavor = "multi_thread")]
 async fn f11_every_evidence_table_altered_as_the_superuser_is_found() {
-    let world = World::new().await;
+    let authority = StampAuthority::start().await;
+    authority.answer();
+    let world = World::with(AskedAs::AcrValues, authority.settings()).await;
     let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
     let document = leader.document_of(UNIT).await;
     for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
         world.provider.signs_in(person);
         assert!(sign(browser, document).await.ends_with("?signed=1"));
     }
+    assert_eq!(leader.get(&format!("/api/documents/{document}/pdf")).await.status, 200);
+    while signing(&mut leader, document).await["stamped_at"].is_null() {}
     let notary = world.server.notary().await;
     assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new(), "nothing is altered yet");
 
@@ -594,6 +773,7 @@ async fn f11_every_evidence_table_altered_as_the_superuser_is_found() {
         "ALTER TABLE approval DROP CONSTRAINT approval_proven_or_shown",
         "ALTER TABLE signature DROP CONSTRAINT signature_lapse_has_reason",
         "ALTER TABLE signature DROP CONSTRAINT signature_party_known",
+        "ALTER TABLE document_paper DROP CONSTRAINT document_paper_hash_is_of_pdf",
     ] {
         sqlx::raw_sql(statement).execute(&mut superuser).await.unwrap();
     }
@@ -652,6 +832,25 @@ async fn f11_every_evidence_table_altered_as_the_superuser_is_found() {
         }
     }
     assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new(), "all is as it was");
+    // Another paper with a hash that fits it, and a status that nobody's signatures have led to.
+    for (alter, undo) in [
+        (
+            "CREATE TEMP TABLE papers AS SELECT * FROM document_paper;
+             UPDATE document_paper SET pdf = set_byte(pdf, 9, 1), sha256 = sha256(set_byte(pdf, 9, 1))",
+            "UPDATE document_paper d SET pdf = k.pdf, sha256 = k.sha256 FROM papers k WHERE (k.document_id, k.revision) = (d.document_id, d.revision)",
+        ),
+        (
+            "CREATE TEMP TABLE statuses AS SELECT id, status FROM document;
+             UPDATE document SET status = 'signed' WHERE status = 'in_dialogue'",
+            "UPDATE document d SET status = k.status FROM statuses k WHERE k.id = d.id",
+        ),
+    ] {
+        run(&mut superuser, alter.to_owned()).await;
+        assert_ne!(notary.check_all().await.unwrap(), Vec::<String>::new(), "{alter}");
+        run(&mut superuser, undo.to_owned()).await;
+        assert_eq!(notary.check_all().await.unwrap(), Vec::<String>::new(), "{undo}");
+        tried += 1;
+    }
     println!("F11: {tried} alterations of evidence, all found");
     world.server.stop().await;
 }

@@ -114,7 +114,7 @@ fn routes() -> impl Iterator<Item = (Method, &'static str, For)> {
 fn body(route: &str) -> Value {
     match route {
         "/api/notifications/read" => json!({ "up_to": Uuid::nil() }),
-        "/api/documents/{id}/approvals" => json!({ "content_sha256": "0".repeat(64), "locale": "da" }),
+        "/api/documents/{id}/approvals" => json!({ "content_sha256": "0".repeat(64), "consent": "Ja.", "locale": "da" }),
         "/api/notification-settings" => json!({ "items": [{ "kind": "mention", "way": "digest" }] }),
         "/api/documents/{id}/freeze" | "/api/documents/{id}/new-version" => json!({}),
         "/api/documents/{id}/reopen" => json!({ "reason": "Forkert antal biler i rammen." }),

@@ -1,16 +1,21 @@
 //! Holds what was approved together: checkpoints over all trails, the package that proves an agreement to anybody, and the check that
 //! nothing in the database was altered behind the server's back (reliability-security §6).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use samspil_evidence::{
     Hash,
-    checkpoint::{self, Inclusion},
+    checkpoint::{self, Head, Inclusion},
     package::{APPROVAL, Approval, Contents, Package, SealedSignIn, TimeStamp, approval_seal},
     seal::{self, PublicKey},
     sha256,
     statement::{self, Statement},
+    timestamp::{self, Authorities},
     token,
     trail::{AuditEvent, SYSTEM_TRAIL, first_break},
     verify::lapse_of,
@@ -30,8 +35,9 @@ use crate::{
     store::{
         self, Store, Transaction, audit,
         checkpoints::{self, CheckpointRow, SealKeyRow},
+        papers::PRINTED,
         signoffs::{ApprovalRow, EvidenceRow, ProofRow},
-        timestamps::StampRow,
+        timestamps::{STAMPED, StampRow},
     },
 };
 
@@ -113,12 +119,13 @@ impl Notary {
             if now - newest.at < CHECKPOINT_EVERY {
                 return Ok(false);
             }
-            let mut then = self.store.checkpoint_heads(newest.number).await?;
+            let then: HashSet<Head> = self.store.checkpoint_heads(newest.number).await?.into_iter().collect();
             let mut transaction = self.store.begin().await?;
-            let mut heads = checkpoints::heads(&mut transaction).await?;
-            then.sort_unstable();
-            heads.sort_unstable();
-            if then == heads {
+            let heads = checkpoints::heads(&mut transaction).await?;
+            drop(transaction);
+            let system = then.iter().find(|head| head.trail == SYSTEM_TRAIL).map_or(0, |head| head.seq);
+            let moved = heads.iter().any(|head| head.trail != SYSTEM_TRAIL && !then.contains(head));
+            if !moved && !self.store.system_moved(system).await? {
                 return Ok(false);
             }
         }
@@ -221,12 +228,17 @@ impl Notary {
         };
         findings.keys(&keys, system);
         self.check_checkpoints(&mut findings, &keys, system).await?;
+        self.check_stamps(&mut findings, system).await?;
+        self.check_papers(&mut findings, &trails).await?;
         for document in self.store.signed_documents().await? {
             let Some(agreement) = self.store.agreement_of(document).await? else { continue };
             let events = trails.get(&agreement.0).map(Vec::as_slice).unwrap_or_default();
             for row in self.store.approvals(document).await? {
                 self.check_signature(&mut findings, &row, events, &keys).await?;
             }
+        }
+        for (document, status, stand) in self.store.misplaced().await? {
+            findings.say(format!("document {document} is said to be {status}, and {stand} signature(s) stand"));
         }
         for (_, event) in trails.values().flatten().map(|(event, hash)| (hash, event)).filter(|(_, event)| event.kind == "signed") {
             if !self.store.holds_signature_of(event).await? {
@@ -254,6 +266,47 @@ impl Notary {
                 _ => false,
             };
             findings.expect(holds, || format!("checkpoint {} is not of the trails as they were", row.number));
+        }
+        Ok(())
+    }
+
+    /// Every answer of an authority is the one that came, and says what is shown of it.
+    async fn check_stamps(&self, findings: &mut Findings, system: &[(AuditEvent, Hash)]) -> store::Result<()> {
+        let came: Vec<&AuditEvent> = system.iter().map(|(event, _)| event).filter(|event| event.kind == STAMPED).collect();
+        let notes: HashMap<i64, String> = self.store.checkpoints().await?.into_iter().map(|row| (row.number, row.note)).collect();
+        let rows = self.store.all_stamps().await?;
+        findings.expect(rows.len() == came.len(), || "there are not the time stamps that came".to_owned());
+        for (checkpoint, row, at) in rows {
+            let on_record = came.iter().any(|event| event.at == at && event.body == row.on_record(checkpoint));
+            let trusted = Authorities::from_pem(row.certificates.as_bytes());
+            let stamp = trusted.ok().zip(notes.get(&checkpoint)).and_then(|(trusted, note)| {
+                let hash = sha256(note.as_bytes());
+                timestamp::check(&row.answer, &hash, &trusted).ok()
+            });
+            findings.expect(on_record && stamp.is_some_and(|stamp| stamp.at == row.stamped_at), || {
+                format!("the time stamp of {} for checkpoint {checkpoint} is not the one that came", row.authority)
+            });
+        }
+        Ok(())
+    }
+
+    /// Every paper of a signed agreement is the one that was printed.
+    async fn check_papers(&self, findings: &mut Findings, trails: &HashMap<Uuid, Vec<(AuditEvent, Hash)>>) -> store::Result<()> {
+        let printed: Vec<&AuditEvent> = trails.values().flatten().map(|(event, _)| event).filter(|event| event.kind == PRINTED).collect();
+        let rows = self.store.kept_papers().await?;
+        findings.expect(rows.len() == printed.len(), || "there are not the papers that were printed".to_owned());
+        for row in rows {
+            let pdf = self.store.paper(row.document, row.revision).await?.unwrap_or_default();
+            let hash = sha256(&pdf);
+            let is_it = |event: &&AuditEvent| {
+                event.at == row.at
+                    && event.body["document"].as_str() == Some(&row.document.to_string())
+                    && event.body["revision"].as_u64() == Some(row.revision.into())
+                    && event.body["pdf_sha256"].as_str() == Some(&hex::encode(hash))
+            };
+            findings.expect(row.sha256 == hash && printed.iter().any(is_it), || {
+                format!("the paper of document {}, revision {}, is not the one that was printed", row.document, row.revision)
+            });
         }
         Ok(())
     }

@@ -8,10 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use samspil_client_protocol::api::{GoalOrigin, SectionKind};
-use samspil_evidence::{
-    sha256,
-    statement::{Signatory as Stated, Statement},
-};
+use samspil_evidence::statement::{Signatory as Stated, Statement};
 use samspil_paper::{
     Approval, Attachment, ChainGoal, Held, Meeting, NotPrinted, Paper, Previous, PreviousGoal, Printer, Proof, Section,
     SectionKind as Kind, Signatory, Standing,
@@ -100,8 +97,8 @@ impl Papers {
             }
             None => Vec::new(),
         };
-        let signed = frozen.as_ref().filter(|_| approvals.len() == 2).map(|frozen| frozen.number);
-        if let Some(revision) = signed
+        let signed = frozen.as_ref().filter(|_| approvals.len() == 2).map(|frozen| (frozen.agreement, frozen.number));
+        if let Some((_, revision)) = signed
             && let Some(kept) = self.store.paper(id, revision).await?
         {
             return Ok(Printed { pdf: kept.into(), draft: false });
@@ -116,7 +113,7 @@ impl Papers {
         let draft = matches!(paper.standing, Standing::Draft { .. });
         let pdf = self.print(paper).await?;
         let pdf = match signed {
-            Some(revision) => self.store.keep_paper(id, revision, &pdf, &sha256(&pdf), now).await?,
+            Some((agreement, revision)) => self.store.keep_paper(agreement, id, revision, &pdf, now).await?,
             None => pdf,
         };
         Ok(Printed { pdf: pdf.into(), draft })

@@ -35,6 +35,7 @@ pub struct TestServer {
     database: Database,
     data_dir: DataDir,
     clock: Clock,
+    config: Config,
 }
 
 impl TestServer {
@@ -45,11 +46,17 @@ impl TestServer {
 
     /// The same, with other limits.
     pub async fn start_with(limits: Limits) -> Self {
+        Self::start_as(limits, |config| config).await
+    }
+
+    /// The same, with any other settings.
+    async fn start_as(limits: Limits, alter: impl FnOnce(Config) -> Config) -> Self {
         let database = Database::new().await;
         let data_dir = DataDir::new();
         let clock = demo_clock();
-        let running = App::start(config(&database, &data_dir, limits), clock).await.unwrap();
-        Self { running, database, data_dir, clock }
+        let config = alter(config(&database, &data_dir, limits));
+        let running = App::start(config.clone(), clock).await.unwrap();
+        Self { running, database, data_dir, clock, config }
     }
 
     /// The same, with a line to its database that can fail.
@@ -59,15 +66,13 @@ impl TestServer {
         let clock = demo_clock();
         let line = DatabaseLine::new(&database.app_url());
         let database_url = Secret::new(line.url(&database.app_url()));
-        let running = App::start(Config { database_url, ..config(&database, &data_dir, limits) }, clock).await.unwrap();
-        (Self { running, database, data_dir, clock }, line)
+        let config = Config { database_url, ..config(&database, &data_dir, limits) };
+        let running = App::start(config.clone(), clock).await.unwrap();
+        (Self { running, database, data_dir, clock, config }, line)
     }
 
-    /// The same, with a provider that signs what it is told to; signatures are asked for in this way.
-    pub async fn start_at(provider: &OddProvider, asked: AskedAs) -> Self {
-        let database = Database::new().await;
-        let data_dir = DataDir::new();
-        let clock = demo_clock();
+    /// The same, with a provider that signs what it is told to; signatures are asked for in this way, and authorities for time stamps.
+    pub async fn start_at(provider: &OddProvider, asked: AskedAs, timestamps: Timestamps) -> Self {
         let oidc = Oidc {
             issuer: provider.issuer().to_owned(),
             client_id: OddProvider::CLIENT.to_owned(),
@@ -77,9 +82,7 @@ impl TestServer {
             scopes: Vec::new(),
         };
         let step_up = StepUp { levels: vec![OddProvider::LEVEL.to_owned()], asked };
-        let config = Config { provider: Provider::Oidc(oidc), step_up, ..config(&database, &data_dir, Limits::default()) };
-        let running = App::start(config, clock).await.unwrap();
-        Self { running, database, data_dir, clock }
+        Self::start_as(Limits::default(), |config| Config { provider: Provider::Oidc(oidc), step_up, timestamps, ..config }).await
     }
 
     /// Whoever could check what this server has sealed.
@@ -90,12 +93,11 @@ impl TestServer {
         Notary::new(store, keys.into(), self.running.public_url())
     }
 
-    /// The same, after a new key was put on top of the one that has sealed so far.
-    pub async fn notary_under_a_new_key(&self) -> Notary {
+    /// Puts a new key on top of the one that has sealed so far: the next start seals with it.
+    pub fn change_the_seal_key(&self) {
         let file = self.data_dir.path().join("seal-key.pem");
         let old = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, format!("{}{old}", SealKey::from_seed([9; 32]).to_pem())).unwrap();
-        self.notary().await
     }
 
     /// Stops it and starts it again, on the same database and at the same address.
@@ -105,12 +107,12 @@ impl TestServer {
 
     /// The same, with other limits.
     pub async fn restart_with(self, limits: Limits) -> Self {
-        let Self { running, database, data_dir, clock } = self;
+        let Self { running, database, data_dir, clock, config } = self;
         let listen = running.addr();
         running.stop().await;
-        let config = Config { listen, ..config(&database, &data_dir, limits) };
-        let running = App::start(config, clock).await.unwrap();
-        Self { running, database, data_dir, clock }
+        let config = Config { listen, limits, ..config };
+        let running = App::start(config.clone(), clock).await.unwrap();
+        Self { running, database, data_dir, clock, config }
     }
 
     /// A second node on the same database, as a server process of its own would be. It is stopped before the first.

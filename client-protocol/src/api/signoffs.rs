@@ -128,6 +128,8 @@ pub struct MyApproval {
 pub struct NewApproval {
     /// SHA-256 of the bytes that the page has shown, computed by the page, in hexadecimal.
     pub content_sha256: String,
+    /// The words beside the button, as the page has shown them. Other words are not agreed to.
+    pub consent: String,
     /// The language in which the words were read: `da` or `en`.
     pub locale: String,
 }

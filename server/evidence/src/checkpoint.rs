@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The end of a trail at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Head {
     /// Which trail.
     pub trail: Uuid,

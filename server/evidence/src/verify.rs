@@ -367,9 +367,9 @@ pub fn verify(bytes: &[u8], known: Option<&[PublicKey]>) -> Report {
     }
     let parties = parties(&report);
     if report.say(Check::Parties, parties) {
-        let (trail, head) = trail(&report, &package, manifest.document);
+        let (trail, found) = trail(&report, &package, manifest.document);
         if report.say(Check::Trail, trail) {
-            let checkpoint = in_checkpoint(&package, &keys, &head);
+            let checkpoint = in_checkpoint(&package, &keys, &found);
             if report.say(Check::Checkpoint, checkpoint) && package.files.keys().any(|name| name.starts_with(TIME_STAMPS)) {
                 let stamps = stamps(&package);
                 let outcome = stamps.map(|stamps| {
@@ -499,8 +499,17 @@ fn parties(report: &Report) -> Result<Outcome, Reason> {
     }
 }
 
-/// The trail holds, and has each approval, not lapsed since. Also the trail's events for the checkpoint.
-fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome, Reason>, Vec<Head>) {
+/// What a trail that holds has for the checkpoint.
+#[derive(Default)]
+struct Trail {
+    /// Where it ended after each event.
+    heads: Vec<Head>,
+    /// Seq of the newest approval.
+    approved: u64,
+}
+
+/// The trail holds, has each approval, not lapsed since, and names the paper.
+fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome, Reason>, Trail) {
     let read = || -> Result<Vec<(AuditEvent, Hash)>, Reason> {
         read::<Vec<TrailEvent>>(package, TRAIL_FILE)?
             .into_iter()
@@ -512,10 +521,10 @@ fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome,
     };
     let events = match read() {
         Ok(events) => events,
-        Err(reason) => return (Err(reason), Vec::new()),
+        Err(reason) => return (Err(reason), Trail::default()),
     };
     if let Some(seq) = first_break(&events) {
-        return (Err(Reason::TrailBreaks(seq)), Vec::new());
+        return (Err(Reason::TrailBreaks(seq)), Trail::default());
     }
     let about = |event: &AuditEvent| event.body["document"].as_str() == Some(&document.to_string());
     let signed = |statement: &Statement, proven: bool| {
@@ -528,22 +537,30 @@ fn trail(report: &Report, package: &Package, document: Uuid) -> (Result<Outcome,
                 // Which of the two it is stands in the trail: a proof that is taken away leaves no demonstration behind.
                 && (event.body["demonstration"] == true) != proven
         });
-        at.is_some_and(|at| !lapsed(&events, at))
+        at.filter(|at| lapse_of(&events, *at).is_none())
     };
-    if report.approvals.iter().all(|(statement, proof)| signed(statement, proof.is_some())) {
-        let heads = events.iter().map(|(event, hash)| Head { trail: event.trail, seq: event.seq.unsigned_abs(), hash: *hash });
-        (Ok(Outcome::Holds), heads.collect())
-    } else {
-        (Err(Reason::NotInTrail), Vec::new())
+    let places: Option<Vec<usize>> = report.approvals.iter().map(|(statement, proof)| signed(statement, proof.is_some())).collect();
+    let Some(places) = places else { return (Err(Reason::NotInTrail), Trail::default()) };
+    // What both have approved is printed once, and which print it is stands in the trail.
+    let printed = |pdf: &[u8]| {
+        let hash = hex::encode(sha256(pdf));
+        let revision = report.approvals.first().map(|(statement, _)| statement.revision);
+        events.iter().any(|(event, _)| {
+            event.kind == "printed"
+                && about(event)
+                && event.body["revision"].as_u64() == revision.map(u64::from)
+                && event.body["pdf_sha256"].as_str() == Some(&hash)
+        })
+    };
+    if report.approvals.len() > 1 && package.files.get(PDF_FILE).is_some_and(|pdf| !printed(pdf)) {
+        return (Err(Reason::Altered(PDF_FILE.into())), Trail::default());
     }
+    let heads = events.iter().map(|(event, hash)| Head { trail: event.trail, seq: event.seq.unsigned_abs(), hash: *hash });
+    let approved = places.iter().filter_map(|place| events.get(*place)).map(|(event, _)| event.seq.unsigned_abs()).max();
+    (Ok(Outcome::Holds), Trail { heads: heads.collect(), approved: approved.unwrap_or(0) })
 }
 
-/// Has the signature that this event tells of lapsed since? Whoever lets one lapse names it.
-fn lapsed(trail: &[(AuditEvent, Hash)], signed: usize) -> bool {
-    lapse_of(trail, signed).is_some()
-}
-
-/// The event with which the signature that this event tells of lapsed.
+/// The event with which the signature that this event tells of lapsed. Whoever lets one lapse names it.
 #[must_use]
 pub fn lapse_of(trail: &[(AuditEvent, Hash)], signed: usize) -> Option<&AuditEvent> {
     let (event, _) = trail.get(signed)?;
@@ -553,15 +570,16 @@ pub fn lapse_of(trail: &[(AuditEvent, Hash)], signed: usize) -> Option<&AuditEve
     trail[signed + 1..].iter().map(|(later, _)| later).find(|later| later.kind == "signature_invalidated" && names_it(later))
 }
 
-fn in_checkpoint(package: &Package, keys: &[PublicKey], events: &[Head]) -> Result<Outcome, Reason> {
+fn in_checkpoint(package: &Package, keys: &[PublicKey], trail: &Trail) -> Result<Outcome, Reason> {
     if !package.files.contains_key(CHECKPOINT_FILE) {
         return Ok(Outcome::Waits(Waits::Checkpoint));
     }
     let checkpoint = checkpoint::open(text(package, CHECKPOINT_FILE)?, keys)?;
     let inclusion: Inclusion = read(package, INCLUSION_FILE)?;
-    let head = events.iter().find(|head| head.seq == inclusion.seq).ok_or(checkpoint::Broken::NotIncluded)?;
+    let head = trail.heads.iter().find(|head| head.seq == inclusion.seq).ok_or(checkpoint::Broken::NotIncluded)?;
     checkpoint.includes(head, &inclusion)?;
-    Ok(Outcome::Holds)
+    // One from before an approval has the trail, and not that approval.
+    Ok(if inclusion.seq < trail.approved { Outcome::Waits(Waits::Checkpoint) } else { Outcome::Holds })
 }
 
 /// What outside authorities said about the checkpoint.

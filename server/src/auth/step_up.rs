@@ -103,6 +103,17 @@ pub struct Offer {
     pub consent: String,
 }
 
+/// What somebody's page has shown them when they pressed the button.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// SHA-256 of the text's bytes, in hexadecimal.
+    pub content_sha256: &'a str,
+    /// The words beside the button.
+    pub consent: &'a str,
+    /// In which language.
+    pub locale: Locale,
+}
+
 /// A token that proves a statement.
 struct Proven {
     token: Token,
@@ -155,9 +166,9 @@ impl StepUps {
         Ok(Offer { standing, on_behalf_of: (standing.mandate == Mandate::Substitute).then_some(party), consent })
     }
 
-    /// Sends somebody to prove that they approve the text with this hash, which their page has shown; answers where to.
-    pub async fn begin(&self, signed_in: &SignedIn, document: &DocumentRow, shown: &str, locale: Locale) -> Result<String, Failed> {
-        let begun = self.try_begin(signed_in, document, shown, locale).await;
+    /// Sends somebody to prove that they approve what their page has shown; answers where to.
+    pub async fn begin(&self, signed_in: &SignedIn, document: &DocumentRow, shown: Shown<'_>) -> Result<String, Failed> {
+        let begun = self.try_begin(signed_in, document, shown).await;
         let party = |agreement| standing(&signed_in.principal, agreement, danish_day(signed_in.now)).is_some();
         if let (Err(Failed::Refused(reason)), Some(agreement)) = (&begun, document.agreement_id)
             && document.access.agreement.as_ref().is_some_and(party)
@@ -168,13 +179,14 @@ impl StepUps {
         begun
     }
 
-    async fn try_begin(&self, signed_in: &SignedIn, document: &DocumentRow, shown: &str, locale: Locale) -> Result<String, Failed> {
+    async fn try_begin(&self, signed_in: &SignedIn, document: &DocumentRow, shown: Shown<'_>) -> Result<String, Failed> {
         let (principal, now) = (&signed_in.principal, signed_in.now);
         let frozen = self.store.frozen_revision(document.access.document).await?;
         let rows = self.store.approvals(document.access.document).await?;
-        let offer = self.offer(principal, document, frozen.as_ref(), &rows, locale, now).await?;
+        let offer = self.offer(principal, document, frozen.as_ref(), &rows, shown.locale, now).await?;
         let frozen = frozen.ok_or(Refused::NotFrozen)?;
-        if hex::encode(frozen.content_sha256) != shown {
+        // The words, too: they name the revision and for whom, and either may be another since the page asked.
+        if (hex::encode(frozen.content_sha256).as_str(), offer.consent.as_str()) != (shown.content_sha256, shown.consent) {
             return Err(Refused::OtherText.into());
         }
         let session = self.store.session(principal.session).await?.ok_or(Refused::SignedOut)?;
@@ -209,7 +221,7 @@ impl StepUps {
                 required_acr: self.how.step_up.levels.clone(),
             },
             consent: offer.consent,
-            locale: locale.id().to_owned(),
+            locale: shown.locale.id().to_owned(),
             previous_sha256: other.map(|other| hex::encode(&other.statement_sha256)),
             at: audit::kept(now),
             random: hex::encode(random::<16>()),
@@ -315,6 +327,14 @@ impl StepUps {
             let signed = signoffs::standing(&mut transaction, attempt.document).await?;
             let stands = may_approve(attempt.person, stands, status, &signed)?;
             same_text(statement, &frozen)?;
+            // For whom a substitute said they act must still be the party.
+            let party = match stands.party {
+                Party::UnitLeader => access.unit_leader,
+                Party::Counterpart => access.counterpart,
+            };
+            if statement.on_behalf_of.as_ref().is_some_and(|named| named.id != party.0) {
+                return Err(Refused::NotAParty.into());
+            }
             let new = NewApproval {
                 id: Uuid::now_v7(),
                 document: attempt.document,

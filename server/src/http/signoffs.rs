@@ -22,7 +22,10 @@ use super::{
     problem::{Json, Path, Problem, Query, causes, request_id},
 };
 use crate::{
-    auth::{SignedIn, StepUps, step_up::Failed},
+    auth::{
+        SignedIn, StepUps,
+        step_up::{Failed, Shown},
+    },
     domain::{
         document::Status,
         signoff::{DEMONSTRATION, Locale, Refused},
@@ -130,7 +133,8 @@ pub(super) async fn approve(
 ) -> Result<(StatusCode, Answer<ApprovalBegun>), Problem> {
     let (document, _) = readable(&store, id, &signed_in).await?;
     agreement_of(&document)?;
-    match step_ups.begin(&signed_in, &document, &new.content_sha256, Locale::of(&new.locale)).await {
+    let shown = Shown { content_sha256: &new.content_sha256, consent: &new.consent, locale: Locale::of(&new.locale) };
+    match step_ups.begin(&signed_in, &document, shown).await {
         Ok(redirect_to) => Ok((StatusCode::CREATED, Answer(ApprovalBegun { redirect_to }))),
         Err(Failed::Store(error)) => Err(error.into()),
         Err(Failed::Refused(Refused::NotAParty)) => Err(Problem::forbidden()),

@@ -5,7 +5,7 @@ use samspil_evidence::{Hash, checkpoint::Head, seal::PublicKey, trail::SYSTEM_TR
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Error, Result, Store, Transaction, audit};
+use super::{Error, Result, Store, Transaction, audit, timestamps::STAMPED};
 
 /// A signed checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,18 @@ impl Store {
     pub async fn newest_checkpoint(&self) -> Result<Option<CheckpointRow>> {
         let row = sqlx::query_as!(CheckpointRow, "SELECT number, note, seal_kid, at FROM checkpoint ORDER BY number DESC LIMIT 1");
         Ok(row.fetch_optional(self.pool()).await?)
+    }
+
+    /// Has anything come to the system's own trail after this event that a checkpoint is worth? That one was stamped is not: each would
+    /// call for the next, for ever.
+    pub async fn system_moved(&self, after: u64) -> Result<bool> {
+        let moved = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM audit_event WHERE trail_id = $1 AND seq > $2 AND type <> $3) AS "moved!""#,
+            SYSTEM_TRAIL,
+            super::log::signed(after),
+            STAMPED
+        );
+        Ok(moved.fetch_one(self.pool()).await?)
     }
 
     /// Where every trail ended at this checkpoint.

@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use samspil_evidence::Hash;
+use samspil_evidence::sha256;
+use serde_json::json;
 
-use super::{Result, Store, agreements::number, agreements::party};
+use super::{Result, Store, agreements::number, agreements::party, audit};
 use crate::domain::{
     agreement::Party,
-    ids::{DocumentId, PersonId},
+    ids::{AgreementId, DocumentId, PersonId},
 };
+
+/// The event of a paper that is kept.
+pub const PRINTED: &str = "printed";
 
 /// A signature that stands, with its evidence if that is held here.
 #[derive(Clone, Debug)]
@@ -48,6 +52,19 @@ pub struct AdoptionRow {
     pub from: NaiveDate,
     /// Last day; `None`: until replaced.
     pub to: Option<NaiveDate>,
+}
+
+/// A paper that is kept.
+#[derive(Clone, Debug)]
+pub struct KeptPaper {
+    /// Of which document.
+    pub document: DocumentId,
+    /// As which revision it was signed.
+    pub revision: u32,
+    /// SHA-256 of the file.
+    pub sha256: Vec<u8>,
+    /// When it was printed.
+    pub at: DateTime<Utc>,
 }
 
 impl Store {
@@ -100,9 +117,19 @@ impl Store {
             .await?)
     }
 
-    /// Keeps the paper of a signed revision, unless one is kept already; gives the one that is kept.
-    pub async fn keep_paper(&self, document: DocumentId, revision: u32, pdf: &[u8], hash: &Hash, at: DateTime<Utc>) -> Result<Vec<u8>> {
-        sqlx::query!(
+    /// Keeps the paper of a signed revision, unless one is kept already; gives the one that is kept. Which it is goes into the agreement's
+    /// trail, so that nobody puts another in its place.
+    pub async fn keep_paper(
+        &self,
+        agreement: AgreementId,
+        document: DocumentId,
+        revision: u32,
+        pdf: &[u8],
+        at: DateTime<Utc>,
+    ) -> Result<Vec<u8>> {
+        let (hash, at) = (sha256(pdf), audit::kept(at));
+        let mut transaction = self.begin().await?;
+        let kept = sqlx::query!(
             "INSERT INTO document_paper (document_id, revision, pdf, sha256, at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (document_id, revision) DO NOTHING",
             document.0,
@@ -111,9 +138,26 @@ impl Store {
             &hash[..],
             at
         )
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
+        if kept.rows_affected() == 1 {
+            let body = json!({ "document": document.0, "revision": revision, "pdf_sha256": hex::encode(hash) });
+            audit::append(&mut transaction, agreement.0, PRINTED, None, body, at).await?;
+        }
+        transaction.commit().await?;
         Ok(self.paper(document, revision).await?.unwrap_or_else(|| pdf.to_vec()))
+    }
+
+    /// The papers that are kept, without their files.
+    pub async fn kept_papers(&self) -> Result<Vec<KeptPaper>> {
+        let rows = sqlx::query!("SELECT document_id, revision, sha256, at FROM document_paper ORDER BY document_id, revision");
+        let rows = rows.fetch_all(self.pool()).await?;
+        rows.into_iter()
+            .map(|row| {
+                let revision = number("document_paper", "revision", row.revision.into())?;
+                Ok(KeptPaper { document: DocumentId(row.document_id), revision, sha256: row.sha256, at: row.at })
+            })
+            .collect()
     }
 }
 

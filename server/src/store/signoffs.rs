@@ -329,6 +329,17 @@ impl Store {
         Ok(sqlx::query_scalar!("SELECT upn FROM person WHERE id = $1", person.0).fetch_optional(self.pool()).await?.flatten())
     }
 
+    /// Versions of agreements that are not where their signatures put them: (document, status, how many signatures stand).
+    pub async fn misplaced(&self) -> Result<Vec<(DocumentId, String, i64)>> {
+        let rows = sqlx::query!(
+            r#"SELECT d.id, d.status, count(s.id) AS "stand!" FROM agreement_version v JOIN document d ON d.id = v.document_id
+               LEFT JOIN signature s ON s.document_id = d.id AND s.valid GROUP BY d.id, d.status
+               HAVING count(s.id) <> CASE WHEN d.status IN ('signed', 'superseded', 'closed') THEN 2 WHEN d.status = 'partly_signed' THEN 1 ELSE 0 END
+               ORDER BY d.id"#
+        );
+        Ok(rows.fetch_all(self.pool()).await?.into_iter().map(|row| (DocumentId(row.id), row.status, row.stand)).collect())
+    }
+
     /// The documents that anybody has signed.
     pub async fn signed_documents(&self) -> Result<Vec<DocumentId>> {
         let documents =

@@ -1,9 +1,14 @@
 //! What outside authorities said about checkpoints. It can only grow: the database refuses everything else.
 
 use chrono::{DateTime, Utc};
+use samspil_evidence::{sha256, trail::SYSTEM_TRAIL};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Result, Store, checkpoints::CheckpointRow};
+use super::{Result, Store, audit, checkpoints::CheckpointRow};
+
+/// The event of an answer that is kept.
+pub const STAMPED: &str = "stamped";
 
 /// A checkpoint that an authority is to be asked about.
 #[derive(Clone, Debug)]
@@ -27,6 +32,19 @@ pub struct StampRow {
     pub stamped_at: DateTime<Utc>,
 }
 
+impl StampRow {
+    /// What the trail says of it.
+    #[must_use]
+    pub fn on_record(&self, checkpoint: i64) -> Value {
+        json!({
+            "checkpoint": checkpoint,
+            "authority": self.authority,
+            "answer_sha256": hex::encode(sha256(&self.answer)),
+            "certificates_sha256": hex::encode(sha256(self.certificates.as_bytes())),
+        })
+    }
+}
+
 impl Store {
     /// The checkpoints that an authority has not stamped since the newest it has, newest first: whoever begins to ask begins with the newest.
     pub async fn unstamped(&self, authority: &str, limit: i64) -> Result<Vec<Unstamped>> {
@@ -43,9 +61,11 @@ impl Store {
         .await?)
     }
 
-    /// Keeps an authority's answer; the first one stays.
+    /// Keeps an authority's answer; the first one stays, and is on record in the system's trail.
     pub async fn keep_stamp(&self, checkpoint: i64, stamp: &StampRow, now: DateTime<Utc>) -> Result<()> {
-        sqlx::query!(
+        let at = audit::kept(now);
+        let mut transaction = self.begin().await?;
+        let kept = sqlx::query!(
             "INSERT INTO timestamp_token (checkpoint, authority, answer, certificates, stamped_at, at) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (checkpoint, authority) DO NOTHING",
             checkpoint,
@@ -53,11 +73,27 @@ impl Store {
             stamp.answer,
             stamp.certificates,
             stamp.stamped_at,
-            now
+            at
         )
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
-        Ok(())
+        if kept.rows_affected() == 1 {
+            audit::append(&mut transaction, SYSTEM_TRAIL, STAMPED, None, stamp.on_record(checkpoint), at).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Everything that was said, with the checkpoint it is about and when it came.
+    pub async fn all_stamps(&self) -> Result<Vec<(i64, StampRow, DateTime<Utc>)>> {
+        let rows = sqlx::query!(
+            "SELECT checkpoint, authority, answer, certificates, stamped_at, at FROM timestamp_token ORDER BY checkpoint, authority"
+        );
+        let rows = rows.fetch_all(self.pool()).await?;
+        let shown = rows.into_iter().map(|row| {
+            let (authority, answer, certificates, stamped_at) = (row.authority, row.answer, row.certificates, row.stamped_at);
+            (row.checkpoint, StampRow { authority, answer, certificates, stamped_at }, row.at)
+        });
+        Ok(shown.collect())
     }
 
     /// What was said about a checkpoint, by authority.

@@ -98,6 +98,8 @@ fn put_on_record(contents: &mut Contents, statements: &[Statement], alter: impl 
         let hash = hex::encode(sha256(&statement.to_bytes()));
         said.push(("signed", json!({"document": Uuid::from_u128(2), "statement_sha256": hash})));
     }
+    let (pdf, revision) = (contents.pdf.as_deref().unwrap_or_default(), statements.first().map(|statement| statement.revision));
+    said.push(("printed", json!({"document": Uuid::from_u128(2), "revision": revision, "pdf_sha256": hex::encode(sha256(pdf))})));
     alter(&mut said);
     let mut previous = trail::BEGINNING;
     contents.trail = said
@@ -312,6 +314,36 @@ fn a_trail_or_checkpoint_that_was_changed_is_found_even_when_the_package_is_seal
     let World { mut contents, .. } = world();
     contents.checkpoint = None;
     assert!(checked(contents).lines.contains(&(Check::Checkpoint, Outcome::Waits(Waits::Checkpoint))));
+}
+
+#[test]
+fn another_paper_than_the_one_that_was_printed_is_found_although_the_package_is_sealed() {
+    type Alter = fn(&mut Vec<(&'static str, Value)>);
+    let World { mut contents, .. } = world();
+    contents.pdf = Some(b"%PDF-1.7 and something else".to_vec());
+    assert_eq!(broken(contents), (Check::Trail, Reason::Altered(PDF_FILE.into())));
+    // The paper of another revision, or none on record.
+    let cases: [Alter; 2] = [|said| said[3].1["revision"] = json!(99), |said| said.truncate(3)];
+    for alter in cases {
+        let World { statements, mut contents, .. } = world();
+        put_on_record(&mut contents, &statements, alter);
+        assert_eq!(broken(contents), (Check::Trail, Reason::Altered(PDF_FILE.into())));
+    }
+    // What proves the approvals does not need it.
+    let World { mut contents, .. } = world();
+    contents.pdf = None;
+    assert!(checked(contents).holds());
+}
+
+#[test]
+fn a_checkpoint_from_before_an_approval_is_not_said_to_have_it() {
+    let World { mut contents, .. } = world();
+    let (first, hash) = &contents.trail[1];
+    let mut heads = vec![Head { trail: first.trail, seq: first.seq.unsigned_abs(), hash: *hash }];
+    let inclusion = checkpoint::include(&mut heads, first.trail).unwrap();
+    contents.checkpoint = Some((checkpoint::sign("samspil.klitfjord.example", &mut heads, &server_key()), inclusion));
+    let report = checked(contents);
+    assert!(report.holds() && report.lines.contains(&(Check::Checkpoint, Outcome::Waits(Waits::Checkpoint))), "{:?}", report.lines);
 }
 
 #[test]

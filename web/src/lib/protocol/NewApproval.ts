@@ -9,6 +9,10 @@ export type NewApproval = {
  */
 content_sha256: string, 
 /**
+ * The words beside the button, as the page has shown them. Other words are not agreed to.
+ */
+consent: string, 
+/**
  * The language in which the words were read: `da` or `en`.
  */
 locale: string, };
