@@ -45,6 +45,9 @@ pub struct Courier {
 /// Why something was not delivered. What people see of it.
 #[derive(Debug, thiserror::Error)]
 enum NotDelivered {
+    /// It is not there: not made yet, or its mount is away.
+    #[error("mappen er der ikke")]
+    NoFolder,
     /// The folder.
     #[error("mappen kan ikke skrives: {0}")]
     Folder(#[from] std::io::Error),
@@ -119,9 +122,12 @@ impl Courier {
         let described = self.describe(due, &name, &pdf, case_number.as_deref()).await?;
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&dir)?;
+            // Never made here: where a mount should be, it would be a folder that nobody takes anything from.
+            if !dir.is_dir() {
+                return Err(NotDelivered::NoFolder);
+            }
             put(&dir, &format!("{name}.pdf"), &pdf)?;
-            put(&dir, &format!("{name}.json"), &described)
+            Ok(put(&dir, &format!("{name}.json"), &described)?)
         });
         written.await.map_err(std::io::Error::other)??;
         Ok(case_number)

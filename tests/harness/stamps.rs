@@ -41,6 +41,11 @@ impl StampAuthority {
         self.door.answers.add_permits(1);
     }
 
+    /// From now on it answers nobody any more.
+    pub fn fall_silent(&self) {
+        assert_eq!(self.door.answers.forget_permits(1), 1, "nobody is being answered");
+    }
+
     /// The settings of a municipality that asks and trusts it.
     pub fn settings(&self) -> Timestamps {
         Timestamps { urls: vec![self.url.clone()], certificates: self.door.openssl.root() }

@@ -36,16 +36,34 @@ pub(crate) fn span(from: NaiveDate, to: NaiveDate) -> String {
 }
 
 /// A day that somebody picked, *1. juni 2027*; what is no day is given as it stands.
-pub(crate) fn picked_day(text: &str) -> String {
+#[must_use]
+pub fn picked_day(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), day)
 }
 
 /// A decimal as Danes write it; what is no number is given as it stands.
-pub(crate) fn decimal(text: &str) -> String {
+#[must_use]
+pub fn decimal(text: &str) -> String {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |rest| ("\u{2212}", rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if number(whole) && number(fraction) { format!("{sign}{}", digits.replace('.', ",")) } else { text.to_owned() }
+}
+
+/// A level of login in words, where it is one that people know; else as the provider calls it.
+pub(crate) fn login_level(level: &str) -> String {
+    // NSIS, as NemLog-in (data.gov.dk) and brokers of MitID (urn:grn:authn:dk:mitid) write it, or alone.
+    let (system, name) = level.rsplit_once(['/', ':']).unwrap_or(("", level));
+    let nsis = system.is_empty() || system.contains("concept/core/nsis") || system.ends_with("dk:mitid");
+    let name = match (&name.to_ascii_lowercase()[..], nsis) {
+        ("low" | "lav", true) => "Lav (NSIS)",
+        ("substantial" | "betydelig", true) => "Betydelig (NSIS)",
+        ("high" | "høj", true) => "Høj (NSIS)",
+        ("fresh", _) if system == "urn:samspil:demo" => "Nyt login i demonstrationen",
+        ("multipleauthn", _) => "Login i flere trin",
+        _ => return level.to_owned(),
+    };
+    if system.ends_with("dk:mitid") { format!("MitID, {name}") } else { name.to_owned() }
 }
 
 /// *11,85 mio. kr.*, or *850.000 kr.*
@@ -95,6 +113,26 @@ mod tests {
 
     fn on(text: &str) -> NaiveDate {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_level_is_worded_where_people_know_it_and_named_where_they_do_not() {
+        for (level, words) in [
+            ("https://data.gov.dk/concept/core/nsis/Substantial", "Betydelig (NSIS)"),
+            ("https://data.gov.dk/concept/core/nsis/loa/High", "Høj (NSIS)"),
+            ("urn:grn:authn:dk:mitid:substantial", "MitID, Betydelig (NSIS)"),
+            ("Substantial", "Betydelig (NSIS)"),
+            ("Betydelig", "Betydelig (NSIS)"),
+            ("Low", "Lav (NSIS)"),
+            ("urn:samspil:demo:fresh", "Nyt login i demonstrationen"),
+            ("http://schemas.microsoft.com/claims/multipleauthn", "Login i flere trin"),
+            // Another framework's words are not ours to translate.
+            ("http://eidas.europa.eu/LoA/high", "http://eidas.europa.eu/LoA/high"),
+            ("c25", "c25"),
+            ("2", "2"),
+        ] {
+            assert_eq!(login_level(level), words);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 mod chain;
-mod danish;
+pub mod danish;
 mod glyphs;
 mod prose;
 mod sheet;

@@ -110,7 +110,7 @@ impl Sheet<'_> {
             "by": self.signatory(&approval.by),
             "on_behalf_of": approval.on_behalf_of.as_ref().map(|party| self.signatory(party)),
             "at": danish::moment(approval.at),
-            "level": approval.level.as_deref().map(|level| self.say(level)),
+            "level": approval.level.as_deref().map(|level| self.say(&danish::login_level(level))),
             "proof": proof(approval.proof),
         })
     }

@@ -287,7 +287,7 @@ fn a_signed_agreement_is_archival_accessible_and_says_everything() {
         "V1 Nysgerrige børn og unge · Strategi for børns sprog",
         "Udmønter S1 Tidlig sprogindsats · Strategi for børns sprog Fordi det hænger sammen.",
         "Målet ovenfor findes ikke længere i styringskæden.",
-        "6,9 procent 5,8 procent Hver måned",
+        "6,9 5,8 procent Hver måned",
         "1 Fravær under seks procent – Delvist nået Årsstatus, 1. november 2026: Vi kom på 6,9.",
         "1. dialogmøde, tirsdag den 17. november 2026. De politiske mål og direktionens mål er drøftet.",
         "Med Hanne Påfundsen og Esben Opdigtsen.",

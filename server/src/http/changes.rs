@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use axum::{Json, extract::State};
 use samspil_client_protocol::api::{Piece, PieceKind, PlaceChange, Problem as ProblemBody, VersionChanges};
+use samspil_paper::danish;
 use serde::Deserialize;
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 use utoipa::IntoParams;
@@ -87,8 +88,9 @@ fn words_of(goal: &Goal, above: &Above) -> String {
     lines.extend(goal.links.iter().map(|link| points_at(link, above)));
     lines.extend(blocks(&goal.body));
     lines.extend(blocks(&goal.success).into_iter().map(|criterion| format!("– {criterion}")));
-    lines.push([line(&goal.responsible), goal.due.clone()].join(" "));
-    lines.extend(goal.actions.iter().map(|action| [line(&action.text), line(&action.responsible), action.due.clone()].join(" ")));
+    let responsible = line(&goal.responsible);
+    lines.push(told([if responsible.is_empty() { responsible } else { format!("Ansvarlig: {responsible}") }, by(&goal.due)]));
+    lines.extend(goal.actions.iter().map(|action| told([line(&action.text), line(&action.responsible), by(&action.due)])));
     lines.extend(goal.indicators.iter().map(measures));
     lines.retain(|line| !line.trim().is_empty());
     lines.join("\n")
@@ -119,13 +121,25 @@ fn measures(indicator: &Indicator) -> String {
         "yearly" => "hvert år",
         other => other,
     };
-    let figure = |decimal: &str| decimal.replace('.', ",");
+    let figure = |text: &str| if text.is_empty() { "–".to_owned() } else { danish::decimal(text) };
     let figures = match (&indicator.baseline[..], &indicator.target[..]) {
         ("", "") => indicator.unit.clone(),
-        (from, to) => format!("fra {} til {} {}", figure(from), figure(to), indicator.unit),
+        (from, to) if indicator.unit.is_empty() => format!("fra {} til {}", figure(from), figure(to)),
+        (from, to) => format!("fra {} til {} ({})", figure(from), figure(to), indicator.unit),
     };
-    let facts = [line(&indicator.name), figures, direction.to_owned(), frequency.to_owned(), line(&indicator.source)];
+    let source = line(&indicator.source);
+    let source = if source.is_empty() { source } else { format!("kilde: {source}") };
+    told([line(&indicator.name), figures, direction.to_owned(), frequency.to_owned(), source])
+}
+
+/// Those that say something, in one line.
+fn told<const N: usize>(facts: [String; N]) -> String {
     facts.into_iter().filter(|fact| !fact.trim().is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// *senest 1. februar 2027*.
+fn by(due: &str) -> String {
+    if due.is_empty() { String::new() } else { format!("senest {}", danish::picked_day(due)) }
 }
 
 fn line(nodes: &[Node]) -> String {
@@ -224,7 +238,7 @@ fn tokens(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Element;
+    use crate::content::{Action, Element};
 
     fn shown(old: &str, new: &str) -> String {
         let mark = |piece: Piece| match piece.kind {
@@ -287,8 +301,35 @@ mod tests {
         };
         let old = words_of(&goal("s1", "contributes_to", "monthly"), &above);
         let new = words_of(&goal("b2", "implements", "yearly"), &above);
-        assert_eq!(old, "Bidrager til S1 Læselyst\nFravær, fra 6,9 til 5,8 procent, ned er godt, hver måned");
-        assert_eq!(new, "Udmønter B2 Faste team\nFravær, fra 6,9 til 5,8 procent, ned er godt, hvert år");
+        assert_eq!(old, "Bidrager til S1 Læselyst\nFravær, fra 6,9 til 5,8 (procent), ned er godt, hver måned");
+        assert_eq!(new, "Udmønter B2 Faste team\nFravær, fra 6,9 til 5,8 (procent), ned er godt, hvert år");
+    }
+
+    #[test]
+    fn days_and_figures_are_worded_as_on_the_paper() {
+        let words = |text: &str| vec![Node::Text(text.into(), Marks::default())];
+        let goal = Goal {
+            responsible: words("Skolelederen"),
+            due: "2027-02-01".into(),
+            actions: vec![
+                Action { text: words("Ring hjem"), responsible: words("Lærerne"), due: "2027-06-30".into(), ..Action::default() },
+                Action { text: words("Saml spor"), due: "når vi når det".into(), ..Action::default() },
+            ],
+            indicators: vec![Indicator {
+                name: words("Besøg"),
+                source: words("Optælling"),
+                unit: "antal".into(),
+                target: "8".into(),
+                direction: "up".into(),
+                ..Indicator::default()
+            }],
+            ..Goal::default()
+        };
+        assert_eq!(
+            words_of(&goal, &HashMap::new()),
+            "Ansvarlig: Skolelederen, senest 1. februar 2027\nRing hjem, Lærerne, senest 30. juni 2027\nSaml spor, senest når vi når det\n\
+             Besøg, fra – til 8 (antal), op er godt, kilde: Optælling"
+        );
     }
 
     #[test]

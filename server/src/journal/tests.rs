@@ -25,6 +25,7 @@ impl Demo {
         let dir = std::env::temp_dir().join(format!("samspil-journal-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(dir.join("data")).unwrap();
+        std::fs::create_dir(dir.join("esdh")).unwrap();
         let sessions = Sessions::new(store.clone(), "http://127.0.0.1:8080");
         let clock = Clock::frozen(now);
         let quarantine = Quarantine::open(&dir.join("data")).unwrap();
@@ -95,19 +96,23 @@ async fn what_cannot_be_delivered_is_told_and_tried_again(pool: PgPool) {
     assert_eq!(demo.store.delivery(document).await.unwrap().unwrap().last_error.as_deref(), Some("503 Service Unavailable"));
     demo.courier.round().await.unwrap();
     assert_eq!(demo.store.delivery(document).await.unwrap().unwrap().attempts, 7, "another system's delivery is not ours");
-    // A file stands where the folder should be.
-    std::fs::write(demo.dir.join("esdh"), "").unwrap();
+    // The folder's mount is away: nothing takes its place.
+    std::fs::remove_dir(demo.dir.join("esdh")).unwrap();
     assert!(demo.store.deliver_again(document, FOLDER).await.unwrap());
     demo.courier.round().await.unwrap();
     let failed = demo.store.due_deliveries(FOLDER, "2027-01-01T00:00:00Z".parse().unwrap()).await.unwrap();
     assert_eq!(failed.iter().map(|due| due.attempts).collect::<Vec<_>>(), [1]);
     assert!(demo.store.due_deliveries(FOLDER, demo.courier.clock.now()).await.unwrap().is_empty(), "not at once");
     let noted =
-        "SELECT count(*) FROM audit_event a JOIN agreement_event e ON e.agreement_id = a.trail_id AND e.seq = a.seq AND e.type = a.type
+        "SELECT count(*) FROM audit_event a JOIN agreement_event e ON e.agreement_id = a.trail_id AND e.at = a.at AND e.type = a.type
                  WHERE a.type = 'journalisation_failed' AND a.body ->> 'document' = $1 AND a.body ->> 'error' = e.error";
     let noted = sqlx::query_scalar::<_, i64>(noted).bind(document.0.to_string()).fetch_one(&pool).await.unwrap();
-    assert_eq!(noted, 1, "in the agreement's life and on its trail, at the same place");
-    std::fs::remove_file(demo.dir.join("esdh")).unwrap();
+    assert_eq!(noted, 1, "in the agreement's life and on its trail, at the same moment");
+    assert!(!demo.dir.join("esdh").exists());
+    let told = sqlx::query_scalar::<_, Option<String>>("SELECT last_error FROM journal_delivery WHERE target = $1 AND document_id = $2");
+    let told = told.bind(FOLDER).bind(document.0).fetch_one(&pool).await.unwrap();
+    assert_eq!(told.as_deref(), Some("mappen er der ikke"));
+    std::fs::create_dir(demo.dir.join("esdh")).unwrap();
     assert!(demo.store.deliver_again(document, FOLDER).await.unwrap(), "somebody asks for it");
     demo.courier.round().await.unwrap();
     let delivered = demo.store.delivery(document).await.unwrap().unwrap();

@@ -1,47 +1,15 @@
 /** R2 up to the signatures and back from them: the text is frozen, taken back with a reason, and continued in a new version. */
 import type { Locator } from '@playwright/test';
+import { findingsEverywhere } from '../axe.ts';
 import { expect, test, unique, type Visitor } from '../visit.ts';
+import { banner, dialog, freeze, HEAD, inBar, LEADER, settleComments, takeBack, UNIT } from './freezing.ts';
 
-const UNIT = 'Hjemmeplejen Nord';
-const LEADER = 'p-l-hjemmenord';
-const HEAD = 'p-chef-aeldre';
 const TASK = 'Kerneopgave';
-
-const banner = ({ page }: Visitor, words: string | RegExp) => page.locator('.banner', { hasText: words });
-const dialog = ({ page }: Visitor) => page.getByRole('dialog');
-const inBar = ({ page }: Visitor, name: string) => page.locator('.docbar').getByRole('button', { name });
 
 async function parties(visit: () => Promise<Visitor>): Promise<[Visitor, Visitor]> {
 	const [leader, head] = [await visit(), await visit()];
 	await Promise.all([leader.open(LEADER, UNIT), head.open(HEAD, UNIT)]);
 	return [leader, head];
-}
-
-/** What its page does, without its clicks: answers every open comment. */
-async function settleComments({ page }: Visitor): Promise<void> {
-	await page.evaluate(async () => {
-		const agreement = location.pathname.split('/').pop();
-		const view = await (await fetch(`/api/agreements/${agreement}`)).json();
-		const threads = await (await fetch(`/api/documents/${view.summary.document_id}/threads`)).json();
-		for (const { id } of threads.filter(({ state }: { state: string }) => state === 'open')) {
-			await fetch(`/api/threads/${id}/resolve`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' });
-		}
-	});
-}
-
-/** Makes ready what may still be missing, and freezes. */
-async function freeze(visitor: Visitor): Promise<void> {
-	await settleComments(visitor);
-	await inBar(visitor, 'Gør klar til underskrift').click();
-	await dialog(visitor).getByRole('button', { name: 'Gør klar til underskrift' }).click();
-	await expect(banner(visitor, 'Teksten er frosset til underskrift')).toBeVisible();
-}
-
-async function takeBack(visitor: Visitor, reason: string): Promise<void> {
-	await banner(visitor, 'Teksten er frosset').getByRole('button', { name: 'Tag tilbage til kladde' }).click();
-	await dialog(visitor).getByRole('textbox', { name: 'Begrundelse' }).fill(reason);
-	await dialog(visitor).getByRole('button', { name: 'Tag tilbage til kladde' }).click();
-	await expect(dialog(visitor)).toHaveCount(0);
 }
 
 const mark = ({ page }: Visitor, words: string) => page.locator('mark.comment-mark', { hasText: words }).first();
@@ -215,6 +183,7 @@ test('R2 a new version begins with the signed text, shows what is changed, and t
 	await leader.acknowledged();
 	await banner(leader, 'Version 1 gælder').getByRole('button', { name: 'Se ændringerne' }).click();
 	await expect(dialog(leader).locator('ins')).toContainText(fresh);
+	expect(await findingsEverywhere(leader)).toEqual([]);
 	await leader.page.keyboard.press('Escape');
 	await banner(leader, 'Version 1 gælder').getByRole('link', { name: 'Gå til version 1' }).click();
 	await expect(banner(leader, 'Det er version 1, som gælder nu.')).toBeVisible();

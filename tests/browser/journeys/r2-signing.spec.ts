@@ -2,8 +2,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Locator, Page } from '@playwright/test';
+import { findingsEverywhere } from '../axe.ts';
 import { server, sql } from '../server.ts';
-import { expect, test, type Visitor } from '../visit.ts';
+import { expect, test, unique, type Visitor } from '../visit.ts';
+import * as draft from './freezing.ts';
 
 /** Frozen in the demo data, and signed by nobody yet. */
 const UNIT = 'Borgerservice';
@@ -11,6 +13,9 @@ const LEADER = { id: 'p-l-borgerservice', name: 'Åse Prototypsen' } as const;
 const DIRECTOR = { id: 'p-kd', name: 'Asger Fiktivsen' } as const;
 /** Signed by its leader before it came here. */
 const HALF = 'Børnehuset Strandsneglen';
+
+/** Leads the unit whose agreement is frozen and taken back. */
+const OWN_NAME = 'Nadia Øvebakke';
 
 /** A sign-in from before the button counts this long, for clocks that differ. */
 const SKEW_MS = 5_000;
@@ -77,8 +82,10 @@ async function refusedWith({ page }: Visitor, words: string): Promise<void> {
 const refusals = () => sql("SELECT body->>'reason' FROM audit_event WHERE type = 'approval_refused' ORDER BY at, seq").trim().split('\n');
 
 test('R2: each sign-in that does not prove it signs nothing, says why and is on record', async ({ visit }) => {
-	const leader = await visit();
-	await toSign(leader, LEADER.id, UNIT);
+	const [leader, head] = [await visit(), await visit()];
+	await head.open(draft.HEAD, draft.UNIT);
+	await draft.freeze(head);
+	await toSign(leader, draft.LEADER, draft.UNIT);
 	const signedInAt = Date.now();
 	const { page } = leader;
 
@@ -89,21 +96,21 @@ test('R2: each sign-in that does not prove it signs nothing, says why and is on 
 
 	// Somebody else.
 	await press(leader);
-	await logIn(leader, DIRECTOR.name);
+	await logIn(leader, 'Gunnar Tænkelund');
 	await refusedWith(leader, 'En anden loggede ind.');
 	// A lower level.
 	await tampers(leader, (asked) => asked.delete('acr_values'));
 	await press(leader);
-	await logIn(leader, LEADER.name);
+	await logIn(leader, OWN_NAME);
 	await refusedWith(leader, 'Dit login var ikke på det niveau, der kræves.');
 	// For something else.
 	await tampers(leader, (asked) => asked.set('nonce', 'noget-andet'));
 	await press(leader);
-	await logIn(leader, LEADER.name);
+	await logIn(leader, OWN_NAME);
 	await refusedWith(leader, 'Det login gjaldt ikke denne tekst.');
 	// Without logging in again: the provider answers from the session that it has.
 	await expect.poll(() => Date.now() - signedInAt, { message: 'the sign-in is older than any clock explains' }).toBeGreaterThan(SKEW_MS + 2_000);
-	await page.goto(`/auth/login?login_hint=${LEADER.id}&return_to=${encodeURIComponent(new URL(page.url()).pathname)}`);
+	await page.goto(`/auth/login?login_hint=${draft.LEADER}&return_to=${encodeURIComponent(new URL(page.url()).pathname)}`);
 	const again = Date.now();
 	await expect(button(page)).toBeVisible();
 	await expect.poll(() => Date.now() - again).toBeGreaterThan(SKEW_MS + 2_000);
@@ -116,7 +123,74 @@ test('R2: each sign-in that does not prove it signs nothing, says why and is on 
 
 	expect(refusals().slice(-4)).toEqual(['other_person', 'level', 'nonce', 'old_login']);
 	await expect(page.getByText('Har ikke skrevet under endnu')).toHaveCount(2);
+	await draft.takeBack(head, 'Vi mangler at tale om natholdet.');
 });
+
+/** Everything in the frozen bytes that says something, in the words of the page. */
+function signedWords({ page }: Visitor, unit: string): Promise<string[]> {
+	return page.evaluate(async (unit) => {
+		const PICKED: Record<string, string> = {
+			up: 'Op er godt',
+			down: 'Ned er godt',
+			keep: 'Skal holdes',
+			monthly: 'Hver måned',
+			quarterly: 'Hvert kvartal',
+			half_yearly: 'To gange om året',
+			yearly: 'Hvert år',
+			contributes_to: 'bidrager til',
+			implements: 'udmønter',
+			constrained_by: 'begrænses af'
+		};
+		const list = await (await fetch('/api/agreements')).json();
+		const { document_id } = list.items.find((item: { unit: { name: string } }) => item.unit.name === unit);
+		const content = await (await fetch(`/api/documents/${document_id}/signing/content`)).json();
+		const found: string[] = [];
+		const say = (key: string, value: unknown): void => {
+			if (Array.isArray(value)) value.forEach((item) => say(key, item));
+			else if (value !== null && typeof value === 'object') Object.entries(value).forEach(([key, inner]) => say(key, inner));
+			else if (key === 'text' || key === 'unit') found.push(String(value));
+			else if (key === 'baseline' || key === 'target') found.push(String(value).replace('.', ','));
+			else if (['direction', 'frequency', 'relation'].includes(key)) found.push(PICKED[String(value)] ?? String(value));
+			else if (key === 'due' && value) {
+				found.push(new Date(`${value}T12:00Z`).toLocaleDateString('da-DK', { day: 'numeric', month: 'long', year: 'numeric' }));
+			}
+		};
+		say('sections', content.sections);
+		// What a goal above is called is no part of what is signed; its id is.
+		for (const goal of content.goals) say('goals', { ...goal, links: goal.links.map((link: object) => ({ ...link, target: '' })) });
+		return found;
+	}, unit);
+}
+
+test('R2: the page shows every word that is signed', async ({ visit }) => {
+	const leader = await visit();
+	await toSign(leader, LEADER.id, UNIT);
+	const plain = (text: string) => text.replace(/\s+/g, ' ').trim();
+	const words = (await signedWords(leader, UNIT)).map(plain);
+	for (const expected of ['Hver måned', 'Op er godt', 'procent', 'bidrager til']) expect(words).toContain(expected);
+	const shown = plain(await leader.page.locator('article.print').innerText());
+	expect(words.filter((word) => !shown.includes(word))).toEqual([]);
+});
+
+test('R2: another text than the one that was said to be read has to be read anew', async ({ visit }) => {
+	const [leader, head] = [await visit(), await visit()];
+	await head.open(draft.HEAD, draft.UNIT);
+	await draft.freeze(head);
+	await toSign(leader, draft.LEADER, draft.UNIT);
+	const read = leader.page.getByLabel('Jeg har læst hele teksten');
+	await read.check();
+	await draft.takeBack(head, 'Vi mangler at tale om natholdet.');
+	const added = unique('natholdet');
+	await head.writeIn('Kerneopgave', ` ${added}`);
+	await head.acknowledged();
+	await draft.freeze(head);
+	await expect(leader.page.locator('article.print')).toContainText(added);
+	await expect(read).not.toBeChecked();
+	await button(leader.page).click();
+	await expect(leader.page.getByText('Sæt kryds, når du har læst teksten.')).toBeVisible();
+	await draft.takeBack(head, 'Vi mangler at tale om natholdet.');
+});
+
 
 test('R2: both sign on two machines, each sees the other’s signature, and the package proves it', async ({ visit }, info) => {
 	const [leader, director] = [await visit(), await visit()];
@@ -160,7 +234,8 @@ test('R2: both sign on two machines, each sees the other’s signature, and the 
 	writeFileSync(pdf, '%PDF-1.7 alene');
 
 	// Anybody, without signing in.
-	const { page } = await visit();
+	const anybody = await visit();
+	const { page } = anybody;
 	await page.goto('/verify');
 	const file = page.locator('input[type=file]');
 	await tabTo(page, file);
@@ -168,9 +243,11 @@ test('R2: both sign on two machines, each sees the other’s signature, and the 
 	await expect(page.getByText('Alt holder.', { exact: true })).toBeVisible();
 	await expect(page.locator('li.holds')).toHaveCount(12);
 	await expect(page.getByText(LEADER.name, { exact: true })).toBeVisible();
+	expect(await findingsEverywhere(anybody)).toEqual([]);
 	await file.setInputFiles(altered);
 	await expect(page.getByText('Det holder ikke.', { exact: true })).toBeVisible();
 	await expect(page.locator('li.broken')).toHaveCount(1);
+	expect(await findingsEverywhere(anybody)).toEqual([]);
 	await file.setInputFiles(pdf);
 	await expect(page.getByText('En PDF kan ikke kontrolleres alene.', { exact: true })).toBeVisible();
 	await file.setInputFiles(join(import.meta.dirname, '../package.json'));

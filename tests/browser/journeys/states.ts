@@ -359,6 +359,17 @@ export const STATES: readonly State[] = [
 		}
 	},
 	{
+		name: 'a package of a demonstration',
+		arrive: async (visitor) => {
+			const { page } = visitor;
+			const answer = await page.request.get(`/api${await visitor.pathOf('Klitfjord Bibliotek')}`);
+			const { summary } = (await answer.json()) as { summary: { document_id: string } };
+			const buffer = await (await page.request.get(`/api/documents/${summary.document_id}/package`)).body();
+			await page.locator('input[type=file]').setInputFiles({ name: 'bevispakke.zip', mimeType: 'application/zip', buffer });
+			await expect(page.locator('.result li.demonstration')).toHaveCount(3);
+		}
+	},
+	{
 		name: 'a package that does not hold',
 		arrive: async ({ page }) => {
 			const torn = Buffer.from('PK\x03\x04 og så ikke mere', 'latin1');

@@ -82,3 +82,33 @@ export function relationWord(relation: string): string {
 			return m.relation_contributes_to();
 	}
 }
+
+/** Which way is the right one; a word that this page does not know stands as it is. */
+export function directionWord(direction: string): string {
+	switch (direction) {
+		case 'up':
+			return m.direction_up();
+		case 'down':
+			return m.direction_down();
+		case 'keep':
+			return m.direction_keep();
+		default:
+			return direction;
+	}
+}
+
+/** How often it is measured; likewise. */
+export function frequencyWord(frequency: string): string {
+	switch (frequency) {
+		case 'monthly':
+			return m.frequency_monthly();
+		case 'quarterly':
+			return m.frequency_quarterly();
+		case 'half_yearly':
+			return m.frequency_half_yearly();
+		case 'yearly':
+			return m.frequency_yearly();
+		default:
+			return frequency;
+	}
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isEmpty, isLink, plain, readFrozen, shortHash } from './canonical';
+import { exactDecimal, isEmpty, isLink, pickedDay, plain, readFrozen, shortHash } from './canonical';
 
 const bytes = (text: string): ArrayBuffer => new TextEncoder().encode(text).buffer as ArrayBuffer;
 
@@ -30,5 +30,33 @@ describe('nodes', () => {
 
 	it('lead only where the schema allows', () => {
 		expect(['https://a.dk', 'mailto:a@b.dk', 'javascript:alert(1)', 'http://a.dk', ' https://a.dk'].map(isLink)).toEqual([true, true, false, false, false]);
+	});
+});
+
+describe('what is picked', () => {
+	it('is shown to the last digit that is signed, and as it stands where it is no number', () => {
+		for (const [signed, shown] of [
+			['5.8', '5,8'],
+			['-0.12345678', '−0,12345678'],
+			['1234567890123456789', '1234567890123456789'],
+			['0x10', '0x10'],
+			['1e3', '1e3'],
+			[' ', ' '],
+			['', '']
+		] as const) {
+			expect(exactDecimal(signed)).toBe(shown);
+		}
+	});
+
+	it('is a day where it is one, and words where it is none', () => {
+		for (const [signed, shown] of [
+			['2027-06-01', '1.\u00a0juni 2027'],
+			['2027-02-31', '2027-02-31'],
+			['2027-13-01', '2027-13-01'],
+			['når vi når det', 'når vi når det'],
+			['', '']
+		] as const) {
+			expect(pickedDay(signed)).toBe(shown);
+		}
 	});
 });

@@ -1,5 +1,8 @@
 // The frozen bytes that are signed: hashed here, before anything of them is shown, and read as the canonical JSON that they are.
 
+import { dayOnly } from '$lib/format';
+import { getLocale } from '$lib/paraglide/runtime';
+
 export type Mark = { type: 'strong' | 'em' } | { type: 'link'; attrs: { href: string } };
 export type Node =
 	| { type: 'text'; text: string; marks: Mark[] }
@@ -48,6 +51,18 @@ export async function readFrozen(bytes: ArrayBuffer): Promise<Frozen> {
 /** *7f3a 91c4 0be2 58d7*: enough to compare by eye. */
 export function shortHash(sha256: string, groups = 4): string {
 	return (sha256.match(/.{4}/g) ?? []).slice(0, groups).join(' ');
+}
+
+/** A day that somebody picked, *1. juni 2027*; what is no day is signed, and shown, as it stands. */
+export function pickedDay(text: string): string {
+	const at = new Date(`${text}T12:00:00Z`);
+	const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text);
+	return isDay ? dayOnly(text) : text;
+}
+
+/** Every digit that is signed, with the reader's comma; what is no number stands as it is. */
+export function exactDecimal(text: string): string {
+	return /^-?\d+(\.\d+)?$/.test(text) && getLocale() === 'da' ? text.replace('.', ',').replace('-', '−') : text;
 }
 
 export function plain(nodes: readonly Node[]): string {
