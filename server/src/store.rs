@@ -20,6 +20,7 @@ pub mod life;
 pub mod log;
 pub mod mail;
 pub mod meetings;
+pub mod moment;
 pub mod notices;
 pub mod papers;
 pub mod people;

@@ -109,9 +109,8 @@ async fn what_cannot_be_delivered_is_told_and_tried_again(pool: PgPool) {
     let noted = sqlx::query_scalar::<_, i64>(noted).bind(document.0.to_string()).fetch_one(&pool).await.unwrap();
     assert_eq!(noted, 1, "in the agreement's life and on its trail, at the same moment");
     assert!(!demo.dir.join("esdh").exists());
-    let told = sqlx::query_scalar::<_, Option<String>>("SELECT last_error FROM journal_delivery WHERE target = $1 AND document_id = $2");
-    let told = told.bind(FOLDER).bind(document.0).fetch_one(&pool).await.unwrap();
-    assert_eq!(told.as_deref(), Some("mappen er der ikke"));
+    let told = demo.store.delivery(document).await.unwrap().unwrap();
+    assert_eq!((told.target.as_str(), told.last_error.as_deref()), (FOLDER, Some("mappen er der ikke")));
     std::fs::create_dir(demo.dir.join("esdh")).unwrap();
     assert!(demo.store.deliver_again(document, FOLDER).await.unwrap(), "somebody asks for it");
     demo.courier.round().await.unwrap();

@@ -83,11 +83,11 @@ impl Store {
             .collect()
     }
 
-    /// How the delivery of a document stands: the one that arrived, else the one that is tried; `None`: none is to be made.
+    /// How the delivery of a document stands: the one that arrived, else the one that is tried, ours before another system's; `None`: none is to be made.
     pub async fn delivery(&self, document: DocumentId) -> Result<Option<DeliveryRow>> {
         let row = sqlx::query!(
             "SELECT id, target, status, case_number, delivered_at, attempts, last_error FROM journal_delivery WHERE document_id = $1
-             ORDER BY array_position(ARRAY['delivered', 'queued', 'retrying', 'given_up'], status), target LIMIT 1",
+             ORDER BY array_position(ARRAY['delivered', 'queued', 'retrying', 'given_up'], status), target <> 'folder', target LIMIT 1",
             document.0
         )
         .fetch_optional(self.pool())

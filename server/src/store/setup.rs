@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateDatabase, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor as _, PgConnection, Postgres};
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
 
 use super::{Error, Result, Store};
 
@@ -131,21 +131,6 @@ impl Store {
         Ok(Self::new(pool))
     }
 
-    /// Connects as the app, to see the database as it was at the first question, whatever happens in it afterwards: whoever checks everything
-    /// beside a server that works would take what comes meanwhile for altered. Nothing is written through it.
-    pub fn at_one_moment(url: &str) -> std::result::Result<Self, SchemaError> {
-        let options = url.parse::<PgConnectOptions>()?.application_name("samspil check");
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await.map(drop) })
-            })
-            .connect_lazy_with(options);
-        Ok(Self::new(pool))
-    }
-
     /// Whether the schema is exactly the one that this build was made for.
     pub async fn check_schema(&self) -> std::result::Result<(), SchemaError> {
         let mut connection = self.pool().acquire().await?;
@@ -211,26 +196,6 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-
-    /// Beside a server that works: what comes after the first question is not there, and nothing is written.
-    #[sqlx::test(migrations = "../migrations")]
-    async fn whoever_checks_everything_sees_one_moment(_: PgPoolOptions, options: PgConnectOptions) {
-        let url = options.to_url_lossy();
-        let (store, still) = (Store::connect(url.as_str(), 1).unwrap(), Store::at_one_moment(url.as_str()).unwrap());
-        let trail = uuid::Uuid::from_u128(7);
-        let append = async |store: &Store| {
-            let mut transaction = store.begin().await.unwrap();
-            let at = chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap();
-            let appended = super::super::audit::append(&mut transaction, trail, "frozen", None, serde_json::json!({}), at).await;
-            transaction.commit().await.unwrap();
-            appended
-        };
-        append(&store).await.unwrap();
-        assert_eq!(still.trail(trail).await.unwrap().len(), 1);
-        append(&store).await.unwrap();
-        assert_eq!((store.trail(trail).await.unwrap().len(), still.trail(trail).await.unwrap().len()), (2, 1));
-        assert!(append(&still).await.is_err());
-    }
 
     #[sqlx::test(migrations = "../migrations")]
     async fn database_connections_max(_: PgPoolOptions, options: PgConnectOptions) {
