@@ -225,6 +225,7 @@ async fn what_is_missing_is_said_in_words_and_stops_the_freeze() {
     let newest = "SELECT body FROM audit_event WHERE type = 'frozen' ORDER BY at DESC LIMIT 1";
     let row = sqlx::query(newest).fetch_one(&mut database).await.unwrap();
     assert_eq!(row.get::<Value, _>("body")["override"]["reason"], why);
+    assert_eq!(server.notary().await.check_all().await.unwrap(), Vec::<String>::new());
     server.stop().await;
 }
 
@@ -270,6 +271,7 @@ async fn a_text_is_taken_back_by_a_party_with_a_reason_and_signatures_lapse_for_
     assert_eq!(shown["frozen"]["number"], frozen["number"]);
     let told = leader.get("/api/notifications").await.json();
     assert_eq!(told["items"][0]["kind"], "ready_to_sign");
+    assert_eq!(server.notary().await.check_all().await.unwrap(), Vec::<String>::new());
     server.stop().await;
 }
 
@@ -344,6 +346,7 @@ async fn a_new_version_begins_with_the_signed_words_and_the_signed_one_stays_in_
     let seen = politician.get(&format!("/api/agreements/{agreement}")).await.json();
     assert_eq!((seen["summary"]["version"].as_u64(), seen["versions"].as_array().unwrap().len()), (Some(1), 1));
     assert_eq!(politician.get(&format!("/api/agreements/{agreement}?version=2")).await.status, 404);
+    assert_eq!(server.notary().await.check_all().await.unwrap(), Vec::<String>::new());
     server.stop().await;
 }
 

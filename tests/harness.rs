@@ -16,7 +16,7 @@ pub use database::demo_now;
 pub use line::{AtCommit, DatabaseLine, Weather};
 pub use live::{DEADLINE, Door, Live, first_section, first_text};
 pub use party::{Counter, Party, words};
-pub use process::ServerProcess;
+pub use process::{ServerProcess, binary};
 pub use provider::OddProvider;
 pub use seed::{Seed, faults};
 pub use server::{Prepared, TestServer};

@@ -8,7 +8,7 @@ use samspil_evidence::{
     statement::Party,
     verify::{Check, Outcome, Waits, verify},
 };
-use samspil_server::config::{AskedAs, Limits, Timestamps};
+use samspil_server::config::{AskedAs, Config, Limits, Timestamps, VerifyFor};
 use samspil_server::domain::ids::DocumentId;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::freezing;
-use crate::harness::{Answer, Browser, Live, OddProvider, StampAuthority, TestServer, demo_now, first_section};
+use crate::harness::{Answer, Browser, Live, OddProvider, StampAuthority, TestServer, binary, demo_now, first_section};
 
 /// Leads Borgerservice, whose agreement is frozen and waits for both.
 const LEADER: &str = "p-l-borgerservice";
@@ -634,6 +634,108 @@ async fn r2_all_trails_are_fixed_every_hour_in_which_something_has_happened() {
     world.server.stop().await;
 }
 
+/// An agreement is changed by a next version, which both sign; until then the one before stands, and what proves it stands for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_the_next_version_replaces_the_signed_one_once_both_have_signed_it() {
+    let world = World::new().await;
+    let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
+    let first = leader.document_of(UNIT).await;
+    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
+        world.provider.signs_in(person);
+        assert!(sign(browser, first).await.ends_with("?signed=1"));
+    }
+    let proof = leader.get(&format!("/api/documents/{first}/package")).await.body;
+    let begun = leader.send_json(Method::POST, &format!("/api/documents/{first}/new-version"), &json!({})).await;
+    assert_eq!(begun.status, 201, "{}", String::from_utf8_lossy(&begun.body));
+    let next: Uuid = begun.json()["document_id"].as_str().unwrap().parse().unwrap();
+    // The leader has become an acting one meanwhile, and says so.
+    let mut connection = world.server.superuser().await;
+    let acting = "UPDATE person_role SET role = 'acting_unit_leader' WHERE role = 'unit_leader' AND person_id = (SELECT id FROM person WHERE slug = $1)";
+    sqlx::query(acting).bind(LEADER).execute(&mut connection).await.unwrap();
+    freezing::freeze(&mut director, next).await;
+
+    let mut statuses = Vec::new();
+    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
+        if person == LEADER {
+            let consent = signing(browser, next).await["mine"]["consent"].clone();
+            assert!(consent.as_str().unwrap().starts_with("Jeg indgår som konstitueret leder denne aftale"), "{consent}");
+        }
+        world.provider.signs_in(person);
+        assert!(sign(browser, next).await.ends_with("?signed=1"));
+        let (old, new) = (signing(browser, first).await, signing(browser, next).await);
+        statuses.push((old["status"].as_str().unwrap().to_owned(), new["status"].as_str().unwrap().to_owned()));
+    }
+    let told = |old: &str, new: &str| (old.to_owned(), new.to_owned());
+    assert_eq!(statuses, [told("signed", "partly_signed"), told("superseded", "signed")]);
+    assert_eq!(signing(&mut director, next).await["sides"][0]["signature"]["acting"], true);
+    // What proved the version before still does, in the package from then and in one from now.
+    let again = leader.get(&format!("/api/documents/{first}/package")).await.body;
+    let newest = leader.get(&format!("/api/documents/{next}/package")).await.body;
+    for package in [&proof, &again, &newest] {
+        let report = verify(package, None);
+        assert!(report.holds() && report.approvals.len() == 2, "{:?}", report.lines);
+    }
+    assert_eq!(world.server.notary().await.check_all().await.unwrap(), Vec::<String>::new());
+    world.server.stop().await;
+}
+
+/// `samspil verify`, as somebody runs it who has the program and the file: a line for each check, the first broken link named, and an exit
+/// code for scripts.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_the_program_checks_a_package_offline_line_by_line() {
+    let world = World::new().await;
+    let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
+    let document = leader.document_of(UNIT).await;
+    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
+        world.provider.signs_in(person);
+        assert!(sign(browser, document).await.ends_with("?signed=1"));
+    }
+    let whole = leader.get(&format!("/api/documents/{document}/package")).await.body.to_vec();
+    let shown = director.document_of("Klitfjord Bibliotek").await;
+    let shown = director.get(&format!("/api/documents/{shown}/package")).await.body.to_vec();
+    let kid = world.server.notary().await.keys().seal().public().kid();
+    world.server.stop().await;
+
+    // Nothing runs any more.
+    let mut altered = whole.clone();
+    let place = altered.windows(11).position(|bytes| bytes == b"\"paragraph\"").unwrap();
+    altered[place + 1] ^= 1;
+    let program = binary().await;
+    let checked = async |name: &str, bytes: &[u8], arguments: &[&str]| {
+        let file = std::env::temp_dir().join(format!("samspil-{name}-{}.zip", std::process::id()));
+        std::fs::write(&file, bytes).unwrap();
+        let mut verify = tokio::process::Command::new(&program);
+        let output = verify.arg("verify").arg(&file).args(arguments).env_clear().output().await.unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = checked("whole", &whole, &["--key", &kid]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("holds ")).count(), 12, "{said}");
+    for told in ["Åse Prototypsen approved", "Asger Fiktivsen approved", &format!("sealed by {kid}")] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let (code, said) = checked("key", &whole, &["--key", "another"]).await;
+    assert!(code == Some(1) && said.contains("it was not sealed by the key that was named"), "{said}");
+    let (code, said) = checked("altered", &altered, &[]).await;
+    assert!(code == Some(1) && said.contains("the first broken link: ") && said.contains("indhold.json has been altered"), "{said}");
+    let (code, said) = checked("shown", &shown, &[]).await;
+    assert!(code == Some(1) && said.contains("it is a demonstration"), "{said}");
+}
+
+/// *Kontrollér dokument* asks for a sign-in where the municipality wants one.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_the_check_is_for_whom_the_municipality_says() {
+    for (open_for, status) in [(VerifyFor::Everybody, 200), (VerifyFor::SignedIn, 401)] {
+        let server = TestServer::start_as(Limits::default(), |config| Config { verify_for: open_for, ..config }).await;
+        let file = b"%PDF-1.7".to_vec();
+        assert_eq!(server.browser().upload("/api/verifications", file.clone()).await.status, status, "{open_for:?}");
+        assert_eq!(server.sign_in(LEADER).await.upload("/api/verifications", file).await.status, 200, "{open_for:?}");
+        server.stop().await;
+    }
+}
+
 /// Whatever text is admitted can be signed, and proven to anybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn r2_the_deepest_text_that_is_admitted_is_signed_and_proven() {
@@ -685,6 +787,7 @@ async fn r2_what_the_demo_has_signed_is_marked_as_a_demonstration_and_proves_not
     let checked = server.browser().upload("/api/verifications", package.body.to_vec()).await.json();
     assert_eq!((checked["holds"].as_bool(), checked["own_key"].as_bool()), (Some(false), Some(true)), "{checked}");
     assert!(checked["lines"].as_array().unwrap().iter().all(|line| line["outcome"] != "broken"), "{checked}");
+    assert_eq!(checked["approvals"][0]["agreement"], "Aftale 2027 · Klitfjord Bibliotek", "the unit is named once");
     for approval in checked["approvals"].as_array().unwrap() {
         assert_eq!((approval["demonstration"].as_bool(), approval["auth_time"].is_null()), (Some(true), true), "{approval}");
     }
@@ -711,7 +814,7 @@ async fn r2_what_the_demo_has_signed_is_marked_as_a_demonstration_and_proves_not
 }
 
 /// Tables that prove something, each with the rows that do and the columns that stand nowhere else.
-const EVIDENCE: [(&str, &str, &[&str]); 12] = [
+const EVIDENCE: [(&str, &str, &[&str]); 13] = [
     ("audit_event", "true", &[]),
     ("approval", "id_token IS NOT NULL", &[]),
     // Those that are only shown have a statement, and no proof.
@@ -725,6 +828,12 @@ const EVIDENCE: [(&str, &str, &[&str]); 12] = [
     ("checkpoint_head", "true", &[]),
     ("timestamp_token", "true", &[]),
     ("document_paper", "true", &[]),
+    // What people read as the agreement's history; in which order and from where to where is read from the trail.
+    (
+        "agreement_event",
+        "type IN ('frozen', 'signed')",
+        &["seq", "document_id", "from_status", "to_status", "meeting_id", "label", "old_person_id", "new_person_id"],
+    ),
     // By which sign-in and when: the log hash names who wrote what, in which order.
     ("document_update", "document_id IN (SELECT document_id FROM approval)", &["session_id", "at"]),
 ];
@@ -776,6 +885,7 @@ async fn f11_every_evidence_table_altered_as_the_superuser_is_found() {
         "ALTER TABLE signature DROP CONSTRAINT signature_lapse_has_reason",
         "ALTER TABLE signature DROP CONSTRAINT signature_party_known",
         "ALTER TABLE document_paper DROP CONSTRAINT document_paper_hash_is_of_pdf",
+        "ALTER TABLE agreement_event DROP CONSTRAINT agreement_event_type_known",
     ] {
         sqlx::raw_sql(statement).execute(&mut superuser).await.unwrap();
     }

@@ -237,6 +237,9 @@ impl Notary {
                 self.check_signature(&mut findings, &row, events, &keys).await?;
             }
         }
+        for (agreement, kind, at) in self.store.off_record().await? {
+            findings.say(format!("the history of agreement {agreement} and its trail differ about {kind} at {at}"));
+        }
         for (document, status, stand) in self.store.misplaced().await? {
             findings.say(format!("document {document} is said to be {status}, and {stand} signature(s) stand"));
         }

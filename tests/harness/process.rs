@@ -228,7 +228,7 @@ impl Drop for Log {
 }
 
 /// The binary that the test script built, or else the one that cargo builds now.
-async fn binary() -> PathBuf {
+pub async fn binary() -> PathBuf {
     if let Some(path) = env::var_os("SAMSPIL_BIN") {
         return path.into();
     }

@@ -50,7 +50,7 @@ impl TestServer {
     }
 
     /// The same, with any other settings.
-    async fn start_as(limits: Limits, alter: impl FnOnce(Config) -> Config) -> Self {
+    pub async fn start_as(limits: Limits, alter: impl FnOnce(Config) -> Config) -> Self {
         let database = Database::new().await;
         let data_dir = DataDir::new();
         let clock = demo_clock();

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     content::SCHEMA,
     domain::{
+        agreement::short_title,
         ids::imported,
         signoff::{Locale, consent},
     },
@@ -76,7 +77,7 @@ impl About<'_> {
             document: rows::first_version(&agreement.id),
             version: 1,
             revision,
-            title: format!("{} · {}", agreement.title, unit.name),
+            title: format!("{} · {}", short_title(&agreement.title, &unit.name), unit.name),
             content_sha256: hex::encode(self.content),
             schema: SCHEMA,
             head: 1,

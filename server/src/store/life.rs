@@ -120,6 +120,27 @@ pub async fn record(transaction: &mut Transaction, event: &Event<'_>) -> Result<
     Ok(())
 }
 
+impl Store {
+    /// What agreements' histories say that their trails do not, and what the trails say that the histories leave out: (agreement, type, when).
+    pub async fn off_record(&self) -> Result<Vec<(AgreementId, String, DateTime<Utc>)>> {
+        let rows = sqlx::query!(
+            r#"WITH told AS (
+                   SELECT agreement_id AS trail, type, at, person_id, revision, party, reason, case_number, error, count(*) FROM agreement_event
+                   GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+               ), on_record AS (
+                   SELECT trail_id, type, at, person_id, (body ->> 'revision')::integer, body ->> 'party',
+                          COALESCE(body ->> 'reason', body #>> '{override,reason}'), body ->> 'case_number', body ->> 'error', count(*)
+                   FROM audit_event WHERE type IN (SELECT DISTINCT type FROM agreement_event) AND trail_id IN (SELECT id FROM agreement)
+                   GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+               )
+               SELECT trail AS "trail!", type AS "type!", at AS "at!" FROM (
+                   (SELECT * FROM told EXCEPT SELECT * FROM on_record) UNION ALL (SELECT * FROM on_record EXCEPT SELECT * FROM told)) differing
+               ORDER BY at"#
+        );
+        Ok(rows.fetch_all(self.pool()).await?.into_iter().map(|row| (AgreementId(row.trail), row.r#type, row.at)).collect())
+    }
+}
+
 /// Who does something with which version of an agreement, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Act {

@@ -30,6 +30,9 @@ test('a day is counted in Danish time, not in that of the browser', () => {
 test('numbers have a decimal comma, and both comma and full stop are understood', () => {
 	expect(decimal('5.8')).toBe('5,8');
 	expect(kroner(41200000)).toBe('41,2\u00a0mio.\u00a0kr.');
+	expect(kroner(6950000)).toBe('6,95\u00a0mio.\u00a0kr.');
+	expect(kroner(6955500)).toBe('6.955.500\u00a0kr.');
+	expect(kroner(850000)).toBe('850.000\u00a0kr.');
 	expect(typedDecimal('5,8')).toBe('5.8');
 	expect(typedDecimal('5.8')).toBe('5.8');
 	expect(typedDecimal('1.250,5')).toBe('1250.5');

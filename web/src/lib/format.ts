@@ -124,10 +124,10 @@ export function typedDecimal(text: string): string | null {
 	return /^-?\d+(\.\d+)?$/.test(normal) ? normal : null;
 }
 
-/** *41,2 mio. kr.* */
+/** *41,2 mio. kr.*, or *850.000 kr.*: never rounded, for the same amount stands in the text that is signed. */
 export function kroner(amount: number): string {
-	if (Math.abs(amount) >= 1_000_000) {
-		const millions = new Intl.NumberFormat(tag(), { maximumFractionDigits: 1 }).format(amount / 1_000_000);
+	if (Math.abs(amount) >= 1_000_000 && amount % 10_000 === 0) {
+		const millions = new Intl.NumberFormat(tag(), { maximumFractionDigits: 2 }).format(amount / 1_000_000);
 		return m.doc_million({ number: millions });
 	}
 	return m.doc_kroner({ number: new Intl.NumberFormat(tag()).format(amount) });
