@@ -158,6 +158,8 @@ struct Line {
     refused: bool,
     /// The client is still on it.
     held: bool,
+    /// The server has closed it: what is said on it before that is heard reaches nobody.
+    shut: bool,
 }
 
 struct Job {
@@ -404,6 +406,7 @@ impl World {
             arrived: Vec::new(),
             refused: false,
             held: true,
+            shut: false,
         });
         true
     }
@@ -474,6 +477,9 @@ impl World {
     // ---- nodes
 
     fn take(&mut self, at: usize, frames: usize) -> bool {
+        if let Some(line) = self.lines.get_mut(at).filter(|line| line.shut) {
+            return line.up.drain(..).count() > 0;
+        }
         let mut taken = false;
         for _ in 0..frames {
             let Some(next) = self.lines.get_mut(at).and_then(|line| line.up.pop_front()) else { break };
@@ -534,6 +540,7 @@ impl World {
             Some(4401)
         };
         if let Some(code) = code {
+            self.lines[at].shut = true;
             self.lines[at].up.clear();
             self.lines[at].down.push_back(Down::Closed(code));
         }
@@ -576,7 +583,7 @@ impl World {
                 Effect::Close(peer, code, _) => {
                     if let Some(line) = self.nodes[node].lines.remove(&peer) {
                         let line = &mut self.lines[line];
-                        line.peer = None;
+                        (line.peer, line.shut) = (None, true);
                         line.up.clear();
                         if line.held {
                             line.down.push_back(Down::Closed(code.code()));
@@ -1049,7 +1056,7 @@ impl World {
             if !over {
                 let up: Vec<_> = line.up.iter().map(describe_up).collect();
                 let down: Vec<_> = line.down.iter().map(describe_down).collect();
-                let _ = write!(text, "{:?}", (number, line.client, line.node, line.peer, line.held, up, down, line.refused));
+                let _ = write!(text, "{:?}", (number, line.client, line.node, line.peer, line.held, line.shut, up, down, line.refused));
             }
             let lost: Vec<_> = line.arrived.iter().filter(|update| !self.database.has(update)).map(|update| canonical(update)).collect();
             let _ = write!(text, "{lost:?}");
