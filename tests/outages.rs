@@ -126,7 +126,8 @@ async fn g1_f2_a_database_that_is_gone_for_a_while_is_found_again_by_itself() {
     let (seed, random) = Seed::draw("outages::g1_f2_a_database_that_is_gone");
     let (server, line) = TestServer::start_on_a_line(limits()).await;
     let mut party = Party::begin(|| server.browser(), 2, random).await;
-    let gone = Duration::from_secs(if faults() > 1 { 30 } else { 6 });
+    // Shorter than who writes here waits for an answer (`DEADLINE`).
+    let gone = Duration::from_secs(if faults() > 1 { 20 } else { 6 });
     for weather in [Weather::Gone, Weather::Silent] {
         write_through(&mut party, 100, fails(&line, weather, gone), &format!("{weather:?}")).await;
     }
