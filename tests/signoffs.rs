@@ -113,6 +113,14 @@ async fn sign(browser: &mut Browser, document: Uuid) -> String {
     prove(browser, &there).await
 }
 
+/// The leader first, then the director.
+async fn both_sign(world: &World, leader: &mut Browser, director: &mut Browser, document: Uuid) {
+    for (person, browser) in [(LEADER, leader), (DIRECTOR, director)] {
+        world.provider.signs_in(person);
+        assert!(sign(browser, document).await.ends_with("?signed=1"));
+    }
+}
+
 fn refused(end: &str) -> &str {
     end.split_once("?refused=").unwrap_or_else(|| panic!("not refused: {end}")).1
 }
@@ -581,10 +589,7 @@ async fn r2_a_signature_stands_without_its_time_stamp_which_comes_by_itself() {
     let world = World::with(AskedAs::AcrValues, authority.settings()).await;
     let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
     let document = leader.document_of(UNIT).await;
-    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
-        world.provider.signs_in(person);
-        assert!(sign(browser, document).await.ends_with("?signed=1"));
-    }
+    both_sign(&world, &mut leader, &mut director, document).await;
     let waits = signing(&mut leader, document).await;
     assert_eq!((waits["status"].as_str(), waits["stamps_asked"].as_bool()), (Some("signed"), Some(true)));
     assert!(waits["stamped_at"].is_null() && waits["checkpoint_at"].is_string(), "{waits}");
@@ -640,10 +645,7 @@ async fn r2_the_next_version_replaces_the_signed_one_once_both_have_signed_it() 
     let world = World::new().await;
     let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
     let first = leader.document_of(UNIT).await;
-    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
-        world.provider.signs_in(person);
-        assert!(sign(browser, first).await.ends_with("?signed=1"));
-    }
+    both_sign(&world, &mut leader, &mut director, first).await;
     let proof = leader.get(&format!("/api/documents/{first}/package")).await.body;
     let begun = leader.send_json(Method::POST, &format!("/api/documents/{first}/new-version"), &json!({})).await;
     assert_eq!(begun.status, 201, "{}", String::from_utf8_lossy(&begun.body));
@@ -686,10 +688,7 @@ async fn r2_the_program_checks_a_package_offline_line_by_line() {
     let world = World::new().await;
     let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
     let document = leader.document_of(UNIT).await;
-    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
-        world.provider.signs_in(person);
-        assert!(sign(browser, document).await.ends_with("?signed=1"));
-    }
+    both_sign(&world, &mut leader, &mut director, document).await;
     let whole = leader.get(&format!("/api/documents/{document}/package")).await.body.to_vec();
     let shown = director.document_of("Klitfjord Bibliotek").await;
     let shown = director.get(&format!("/api/documents/{shown}/package")).await.body.to_vec();
@@ -865,10 +864,7 @@ async fn f11_every_evidence_table_altered_as_the_superuser_is_found() {
     let world = World::with(AskedAs::AcrValues, authority.settings()).await;
     let (mut leader, mut director) = (world.sign_in(LEADER).await, world.sign_in(DIRECTOR).await);
     let document = leader.document_of(UNIT).await;
-    for (person, browser) in [(LEADER, &mut leader), (DIRECTOR, &mut director)] {
-        world.provider.signs_in(person);
-        assert!(sign(browser, document).await.ends_with("?signed=1"));
-    }
+    both_sign(&world, &mut leader, &mut director, document).await;
     assert_eq!(leader.get(&format!("/api/documents/{document}/pdf")).await.status, 200);
     while signing(&mut leader, document).await["stamped_at"].is_null() {}
     // Else one that is taken away would be asked for again.
